@@ -1,0 +1,279 @@
+"""The API of clusters, object stores and pairs. Secrets go in and never come out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django_filters.rest_framework import FilterSet
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view, inline_serializer
+from rest_framework import serializers, status
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from audit.actor import Actor
+from clusters import services
+from clusters.models import Cluster, ClusterPair, Engine, ObjectStore
+from teams.access import Action
+from teams.api import StrictSerializer, TeamOwnedViewSet, VisibleField
+from teams.models import Team
+from teams.refusals import Refusal
+
+
+class CheckSerializer(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    status = serializers.ChoiceField(choices=["ok", "warning", "failure", "skipped"])
+    message = serializers.CharField()
+    remedy = serializers.CharField(allow_blank=True)
+
+
+class StorageClassSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    provisioner = serializers.CharField()
+    default = serializers.BooleanField()
+    binding_mode = serializers.CharField(required=False)
+    reclaim_policy = serializers.CharField(required=False)
+    expandable = serializers.BooleanField(required=False)
+    claims = serializers.IntegerField(
+        required=False, allow_null=True, help_text="How many claims use it; null where they may not be listed."
+    )
+
+
+CHECKED = ("health", "checks", "checked_at")
+OWNED = ("created_at", "created_by")
+
+
+class OwnedSerializer(StrictSerializer, serializers.ModelSerializer[Any]):
+    """What every row that is checked says beside its own fields."""
+
+    team = VisibleField(Team, required=False, help_text="Needed where you administer several teams; set once.")
+    created_by = serializers.CharField(read_only=True, allow_null=True, source="created_by.username", default=None)
+    checks = CheckSerializer(many=True, read_only=True)
+
+    class Meta:
+        model: Any = None
+        fields: tuple[str, ...] = ()
+
+
+class ClusterSerializer(OwnedSerializer):
+    kubeconfig = serializers.CharField(
+        write_only=True, trim_whitespace=False, help_text="Its current context is used. It is never shown again."
+    )
+    storage_classes = StorageClassSerializer(many=True, read_only=True)
+
+    class Meta:
+        model = Cluster
+        fields = (
+            "id",
+            "team",
+            "name",
+            "description",
+            "kubeconfig",
+            "server",
+            "version",
+            "distribution",
+            "storage_classes",
+            *CHECKED,
+            *OWNED,
+        )
+        read_only_fields = ("server", "version", "distribution", *CHECKED, *OWNED)
+        validators: tuple[Any, ...] = ()
+
+
+class ObjectStoreSerializer(OwnedSerializer):
+    access_key_id = serializers.CharField(write_only=True, help_text="Never shown again.")
+    secret_access_key = serializers.CharField(
+        write_only=True, trim_whitespace=False, help_text="Never shown again; empty on a change keeps the old one."
+    )
+
+    class Meta:
+        model = ObjectStore
+        fields = (
+            "id",
+            "team",
+            "name",
+            "endpoint",
+            "region",
+            "bucket",
+            "prefix",
+            "path_style",
+            "ca_bundle",
+            "access_key_id",
+            "secret_access_key",
+            *CHECKED,
+            *OWNED,
+        )
+        read_only_fields = (*CHECKED, *OWNED)
+        validators: tuple[Any, ...] = ()
+
+
+class PairSerializer(OwnedSerializer):
+    source = VisibleField(Cluster)  # type: ignore[assignment]
+    destination = VisibleField(Cluster)
+    object_store = VisibleField(ObjectStore)
+    engine = serializers.ChoiceField(choices=Engine.choices, default=Engine.NATIVE)
+    storage_class_mapping = serializers.DictField(
+        child=serializers.CharField(), required=False, help_text="Source class to destination class."
+    )
+
+    class Meta:
+        model = ClusterPair
+        fields = (
+            "id",
+            "team",
+            "name",
+            "source",
+            "destination",
+            "object_store",
+            "engine",
+            "storage_class_mapping",
+            *CHECKED,
+            *OWNED,
+        )
+        read_only_fields = (*CHECKED, *OWNED)
+        validators: tuple[Any, ...] = ()
+
+
+class ClusterFilter(FilterSet):
+    class Meta:
+        model = Cluster
+        fields = {"name": ["exact", "icontains"], "health": ["exact"], "team": ["exact"]}
+
+
+class ObjectStoreFilter(FilterSet):
+    class Meta:
+        model = ObjectStore
+        fields = {"name": ["exact", "icontains"], "health": ["exact"], "team": ["exact"]}
+
+
+class PairFilter(FilterSet):
+    class Meta:
+        model = ClusterPair
+        fields = {
+            "name": ["exact", "icontains"],
+            "health": ["exact"],
+            "team": ["exact"],
+            "source": ["exact"],
+            "destination": ["exact"],
+        }
+
+
+class CheckedViewSet(TeamOwnedViewSet):
+    """What the API of all three does: list, show, add, change, check, remove. `noun` names the services."""
+
+    noun: str
+    ordering_fields = ("name", "health", "created_at", "checked_at")
+
+    def _service(self, verb: str) -> Any:
+        return getattr(services, f"{verb}_{self.noun}")
+
+    def create(self, request: Request) -> Response:
+        given = self.validated()
+        team = self.team_for(given.pop("team", None), Action.ADMINISTER)
+        return self.answer(self._service("add")(team, **given, by=Actor.of(request)), status.HTTP_201_CREATED)
+
+    def partial_update(self, request: Request, pk: str) -> Response:
+        row = self.object_for(Action.ADMINISTER)
+        given = self.validated(partial=True)
+        # What somebody owns does not change hands: the other team's members never agreed to it.
+        if given.pop("team", row.team) != row.team:
+            message = _("What a team owns stays with it. Add it to the other team.")
+            raise Refusal(message, errors={"team": [message]})
+        return self.answer(self._service("update")(row, **given, by=Actor.of(request)))
+
+    def destroy(self, request: Request, pk: str) -> Response:
+        self._service("remove")(self.object_for(Action.ADMINISTER), by=Actor.of(request))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(request=None)
+    @action(detail=True, methods=["post"])
+    def check(self, request: Request, pk: str) -> Response:
+        """Run the checks now; the answer has what they found."""
+        return self.answer(self._service("check")(self.object_for(Action.OPERATE), by=Actor.of(request)))
+
+
+@extend_schema_view(
+    create=extend_schema(
+        description="Add a cluster and check it. It is kept even where checks fail: `health` and `checks` say so.",
+        examples=[
+            OpenApiExample(
+                "A cluster",
+                request_only=True,
+                value={
+                    "name": "dev",
+                    "description": "Development, Ohio",
+                    "kubeconfig": "apiVersion: v1\nkind: Config\ncurrent-context: dev\n…",
+                },
+            )
+        ],
+    ),
+    check=extend_schema(responses=ClusterSerializer),
+)
+class ClusterViewSet(CheckedViewSet):
+    """Clusters of the caller's teams."""
+
+    noun = "cluster"
+    rows = Cluster.objects.select_related("team", "created_by").defer("kubeconfig")
+    serializer_class = ClusterSerializer
+    filterset_class = ClusterFilter
+
+    @extend_schema(
+        responses=inline_serializer("Namespaces", {"namespaces": serializers.ListField(child=serializers.CharField())})
+    )
+    @action(detail=True)
+    def namespaces(self, request: Request, pk: str) -> Response:
+        """The namespaces of the cluster, asked now."""
+        return Response({"namespaces": services.namespaces_of(self.object_for(Action.OPERATE))})
+
+    @extend_schema(
+        responses=inline_serializer("StorageClasses", {"storage_classes": StorageClassSerializer(many=True)})
+    )
+    @action(detail=True, url_path="storage-classes")
+    def storage_classes(self, request: Request, pk: str) -> Response:
+        """The storage classes, as the last check found them."""
+        return Response({"storage_classes": self.object_for(Action.VIEW).storage_classes})
+
+
+@extend_schema_view(
+    create=extend_schema(
+        description="Add a store and check it. It is kept even where checks fail: `health` and `checks` say so.",
+        examples=[
+            OpenApiExample(
+                "A store",
+                request_only=True,
+                value={
+                    "name": "moves",
+                    "endpoint": "https://s3.example.com",
+                    "region": "us-east-1",
+                    "bucket": "kubemotion",
+                    "access_key_id": "AKIDEXAMPLE",
+                    "secret_access_key": "…",
+                },
+            )
+        ],
+    ),
+    check=extend_schema(responses=ObjectStoreSerializer),
+)
+class ObjectStoreViewSet(CheckedViewSet):
+    """Object stores of the caller's teams."""
+
+    noun = "object_store"
+    rows = ObjectStore.objects.select_related("team", "created_by").defer("access_key_id", "secret_access_key")
+    serializer_class = ObjectStoreSerializer
+    filterset_class = ObjectStoreFilter
+
+
+@extend_schema_view(check=extend_schema(responses=PairSerializer))
+class PairViewSet(CheckedViewSet):
+    """Cluster pairs of the caller's teams."""
+
+    noun = "pair"
+    rows = ClusterPair.objects.select_related("team", "created_by", "source", "destination", "object_store").defer(
+        "source__kubeconfig",
+        "destination__kubeconfig",
+        "object_store__access_key_id",
+        "object_store__secret_access_key",
+    )
+    serializer_class = PairSerializer
+    filterset_class = PairFilter

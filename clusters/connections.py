@@ -1,0 +1,26 @@
+"""From a cluster's row to a connection."""
+
+from __future__ import annotations
+
+import ssl
+
+from clusters.addresses import AddressRefusedError, require_allowed
+from clusters.kube import errors, kubeconfig
+from clusters.kube.connection import Connection
+from clusters.models import Cluster
+
+
+def connect(cluster: Cluster) -> Connection:
+    """A connection to the cluster; close it, or use it as a context manager.
+
+    Raises `errors.Invalid` where the stored kubeconfig or its address cannot be used; nothing is sent before the first
+    call.
+    """
+    try:
+        config = kubeconfig.parse(cluster.kubeconfig)
+        require_allowed(config.server)
+        return Connection(config)
+    except ssl.SSLError:
+        raise errors.Invalid("The client certificate and key in the kubeconfig do not belong together.") from None
+    except (kubeconfig.KubeconfigError, AddressRefusedError) as error:
+        raise errors.Invalid(str(error)) from None

@@ -1,0 +1,267 @@
+"""Forms and filters of clusters, object stores and pairs. Secrets go in and never come out again."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import django_filters
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from clusters import class_mapping
+from clusters.models import Cluster, ClusterPair, Engine, Health, ObjectStore
+from teams.forms import TeamChoice
+
+MOST_KUBECONFIG_BYTES = 256 * 1024
+UNCHANGED = _("Unchanged unless you give a new one.")
+
+
+# Another source or destination has other storage classes: their fields are fetched again, with what was typed so far.
+REDRAWS_CLASSES = {
+    "hx-get": "",
+    "hx-trigger": "change",
+    "hx-include": "closest form",
+    "hx-params": "not csrfmiddlewaretoken",
+    "hx-target": "#class-mapping",
+    "hx-select": "#class-mapping",
+    "hx-swap": "outerHTML",
+}
+
+
+class NotShownAgain:
+    """Mixin for widgets of secrets: what was typed is not sent back, not even beside an error."""
+
+    def format_value(self, value: Any) -> None:
+        return None
+
+
+class SecretText(NotShownAgain, forms.TextInput):
+    """One line that is readable while it is typed."""
+
+
+class SecretTextarea(NotShownAgain, forms.Textarea):
+    """Lines that are readable while they are typed."""
+
+
+class NameAndTeam(forms.Form):
+    """What every one of them begins with. `instance` is what is edited; the team is chosen once, when it is added."""
+
+    name = forms.CharField(label=_("Name"), max_length=63)
+
+    def __init__(self, *args: Any, teams: Any, instance: Any = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.instance = instance
+        self.may_choose = teams
+        if instance is None:
+            self.fields["team"] = TeamChoice(teams)
+            self.order_fields(["team"])
+
+    def values(self) -> dict[str, Any]:
+        """The arguments for the service, without the team."""
+        return {key: value for key, value in self.cleaned_data.items() if key != "team"}
+
+
+def _begin_with(kwargs: dict[str, Any], instance: Any, names: tuple[str, ...]) -> None:
+    """Fill the form with what is kept of `instance`, under what was given (typed before the form was drawn again)."""
+    if instance is not None:
+        kept = {name: getattr(instance, name) for name in names}
+        kwargs["initial"] = {**kept, **(kwargs.get("initial") or {})}
+
+
+class ClusterForm(NameAndTeam):
+    description = forms.CharField(label=_("Description"), max_length=200, required=False)
+    kubeconfig = forms.CharField(
+        label=_("Kubeconfig"),
+        required=False,
+        strip=False,
+        widget=SecretTextarea(attrs={"rows": 10, "spellcheck": "false", "autocomplete": "off", "class": "kmw-mono"}),
+        help_text=_("Its current context is used. Token or client certificate; nothing that runs a program."),
+    )
+    kubeconfig_file = forms.FileField(
+        label=_("or a kubeconfig file"),
+        required=False,
+        widget=forms.ClearableFileInput(attrs={"data-fills": "id_kubeconfig"}),
+    )
+
+    def __init__(self, *args: Any, instance: Cluster | None = None, **kwargs: Any) -> None:
+        _begin_with(kwargs, instance, ("name", "description"))
+        super().__init__(*args, instance=instance, **kwargs)
+        if instance is not None:
+            self.fields["kubeconfig"].help_text = UNCHANGED
+
+    def clean_kubeconfig_file(self) -> Any:
+        file = self.cleaned_data["kubeconfig_file"]
+        if file and file.size > MOST_KUBECONFIG_BYTES:
+            raise forms.ValidationError(_("This file is larger than 256 KiB; a kubeconfig is not."))
+        return file
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        file = cleaned.pop("kubeconfig_file", None)
+        if file and not cleaned.get("kubeconfig", "").strip():
+            try:
+                cleaned["kubeconfig"] = file.read().decode()
+            except UnicodeDecodeError:
+                self.add_error("kubeconfig_file", _("This file is not text."))
+        if self.instance is None and not cleaned.get("kubeconfig", "").strip() and not self.errors:
+            self.add_error("kubeconfig", _("Paste a kubeconfig, or choose a file."))
+        return cleaned
+
+    def values(self) -> dict[str, Any]:
+        given = super().values()
+        if self.instance is not None and not given["kubeconfig"].strip():
+            del given["kubeconfig"]
+        return given
+
+
+class ObjectStoreForm(NameAndTeam):
+    endpoint = forms.CharField(
+        label=_("Endpoint"),
+        max_length=300,
+        required=False,
+        help_text=_("For example https://s3.example.com; empty for Amazon S3."),
+    )
+    region = forms.CharField(label=_("Region"), max_length=60, initial="us-east-1")
+    bucket = forms.CharField(label=_("Bucket"), max_length=63)
+    prefix = forms.CharField(  # type: ignore[assignment]  # fields are taken out of the class before it is made
+        label=_("Prefix"),
+        max_length=200,
+        required=False,
+        initial="kubemotion",
+        help_text=_("All objects are kept below it."),
+    )
+    path_style = forms.BooleanField(
+        label=_("Path-style addressing"),
+        required=False,
+        initial=True,
+        help_text=_("Most stores other than Amazon S3 need it."),
+    )
+    access_key_id = forms.CharField(
+        label=_("Access key id"), required=False, widget=SecretText(attrs={"autocomplete": "off"})
+    )
+    secret_access_key = forms.CharField(
+        label=_("Secret access key"),
+        required=False,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+    ca_bundle = forms.CharField(
+        label=_("CA bundle"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false", "class": "kmw-mono"}),
+        help_text=_("PEM, where the certificate is not publicly trusted."),
+    )
+
+    def __init__(self, *args: Any, instance: ObjectStore | None = None, **kwargs: Any) -> None:
+        shown = ("name", "endpoint", "region", "bucket", "prefix", "path_style", "ca_bundle")
+        _begin_with(kwargs, instance, shown)
+        super().__init__(*args, instance=instance, **kwargs)
+        for secret in ("access_key_id", "secret_access_key"):
+            self.fields[secret].required = instance is None
+            if instance is not None:
+                self.fields[secret].help_text = UNCHANGED
+
+    def values(self) -> dict[str, Any]:
+        """On editing, a secret that was left empty stays as it is."""
+        secrets = ("access_key_id", "secret_access_key")
+        kept = secrets if self.instance is not None else ()
+        return {key: value for key, value in super().values().items() if not (key in kept and not value)}
+
+
+class PairForm(NameAndTeam):
+    source = forms.ModelChoiceField(label=_("Source"), queryset=Cluster.objects.none(), empty_label=None)
+    destination = forms.ModelChoiceField(label=_("Destination"), queryset=Cluster.objects.none(), empty_label=None)
+    object_store = forms.ModelChoiceField(
+        label=_("Object store"), queryset=ObjectStore.objects.none(), empty_label=None
+    )
+    engine = forms.ChoiceField(label=_("Engine"), choices=Engine.choices, initial=Engine.NATIVE)
+
+    def __init__(self, *args: Any, instance: ClusterPair | None = None, **kwargs: Any) -> None:
+        _begin_with(kwargs, instance, ("name", "source", "destination", "object_store", "engine"))
+        super().__init__(*args, instance=instance, **kwargs)
+        clusters = Cluster.objects.filter(team__in=[instance.team] if instance else self.may_choose)
+        clusters = clusters.select_related("team").defer("kubeconfig")
+        stores = ObjectStore.objects.filter(team__in=[instance.team] if instance else self.may_choose)
+        self._choose("source", clusters)
+        self._choose("destination", clusters)
+        self._choose("object_store", stores.defer("access_key_id", "secret_access_key"))
+        if instance is None and "destination" not in self.initial:
+            second = clusters[1:2].first()
+            self.initial["destination"] = second.pk if second else None
+        source, destination = self._given("source", clusters), self._given("destination", clusters)
+        self.class_fields = class_mapping.fields(
+            source, destination, instance.storage_class_mapping if instance is not None else {}
+        )
+        self.fields.update(self.class_fields)
+
+    def _choose(self, name: str, queryset: Any) -> None:
+        field = self.fields[name]
+        assert isinstance(field, forms.ModelChoiceField)
+        field.queryset = queryset
+        if name != "object_store":
+            field.widget.attrs.update(REDRAWS_CLASSES)
+
+    def _given(self, name: str, clusters: Any) -> Cluster | None:
+        given = self.data.get(name) or self.initial.get(name)
+        if isinstance(given, Cluster):
+            return given
+        try:
+            return clusters.filter(pk=uuid.UUID(str(given))).first()
+        except ValueError:
+            return clusters.first() if name == "source" else None
+
+    def class_mapping_fields(self) -> list[forms.BoundField]:
+        return [self[name] for name in self.class_fields]
+
+    def main_fields(self) -> list[forms.BoundField]:
+        return [bound for bound in self if bound.name not in self.class_fields]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        source, destination = cleaned.get("source"), cleaned.get("destination")
+        if source is not None and source == destination:
+            self.add_error("destination", _("Source and destination are the same cluster."))
+        mapping = class_mapping.mapping_of(cleaned)
+        kept = {key: value for key, value in cleaned.items() if key not in self.class_fields}
+        return {**kept, "storage_class_mapping": mapping}
+
+
+def _health() -> django_filters.ChoiceFilter:
+    return django_filters.ChoiceFilter(label=_("Health"), choices=Health.choices, empty_label=_("any"))
+
+
+def _name() -> django_filters.CharFilter:
+    return django_filters.CharFilter(label=_("Name"), lookup_expr="icontains")
+
+
+class ClusterFilter(django_filters.FilterSet):
+    name = _name()
+    health = _health()
+    ordering = django_filters.OrderingFilter(fields=("name", "health", "version", "team__name", "checked_at"))
+
+    class Meta:
+        model = Cluster
+        fields = ["name", "health"]
+
+
+class ObjectStoreFilter(django_filters.FilterSet):
+    name = _name()
+    health = _health()
+    ordering = django_filters.OrderingFilter(fields=("name", "health", "bucket", "team__name", "checked_at"))
+
+    class Meta:
+        model = ObjectStore
+        fields = ["name", "health"]
+
+
+class PairFilter(django_filters.FilterSet):
+    name = _name()
+    health = _health()
+    ordering = django_filters.OrderingFilter(
+        fields=("name", "health", "source__name", "destination__name", "team__name", "checked_at")
+    )
+
+    class Meta:
+        model = ClusterPair
+        fields = ["name", "health"]

@@ -1,0 +1,171 @@
+"""What can go wrong between us and a cluster, as a small family with messages for people.
+
+No message holds credentials: it is made from the server's `Status` and from what we asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+from typing import Any
+
+import urllib3
+from urllib3.util.ssl_match_hostname import CertificateError
+
+
+class KubeError(Exception):
+    """A request to a cluster failed. `code` is the HTTP status (None when there was no answer), `reason` the API's."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: int | None = None,
+        reason: str = "",
+        causes: list[dict[str, Any]] | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.reason = reason
+        self.causes = causes or []
+        self.retry_after = retry_after
+
+
+class Unreachable(KubeError):
+    """No connection, or it broke: name not resolved, refused, timed out, reset."""
+
+
+class Untrusted(KubeError):
+    """TLS failed: the certificate is not signed by the kubeconfig's CA, has expired, or is for another host."""
+
+
+class Unauthorized(KubeError):
+    """401: the token or certificate is not accepted."""
+
+
+class Forbidden(KubeError):
+    """403: authenticated, but RBAC does not allow it."""
+
+
+class NotFound(KubeError):
+    """404."""
+
+
+class AlreadyExists(KubeError):
+    """409 AlreadyExists."""
+
+
+class Conflict(KubeError):
+    """409 Conflict: a stale resourceVersion, or fields of another manager (`causes` names them)."""
+
+
+class Invalid(KubeError):
+    """400, 405, 406, 413, 415, 422: the request itself is refused."""
+
+
+class Expired(KubeError):
+    """410: a continue token or resourceVersion is too old."""
+
+
+class Throttled(KubeError):
+    """429: ask later."""
+
+
+class Unavailable(KubeError):
+    """5xx: the server cannot answer now."""
+
+
+RETRIABLE = (Unreachable, Throttled, Unavailable)
+
+
+def from_response(status: int, body: bytes, what: str, retry_after: str | None = None) -> KubeError:
+    """The error for an answer with a failing status; `what` says what was asked, such as `list pods in cms`."""
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        answer = {"message": body.decode(errors="replace").strip()[:300]}
+    reason = str(answer.get("reason") or "")
+    details = answer.get("details") or {}
+    said = str(answer.get("message") or reason or status)
+    after = retry_after or details.get("retryAfterSeconds")
+    return _class_for(status, reason)(
+        _message(status, said, what),
+        code=status,
+        reason=reason,
+        causes=details.get("causes") or [],
+        retry_after=float(after) if after and str(after).replace(".", "", 1).isdigit() else None,
+    )
+
+
+def _class_for(status: int, reason: str) -> type[KubeError]:
+    if status == 409:
+        return AlreadyExists if reason == "AlreadyExists" else Conflict
+    known: dict[int, type[KubeError]] = {
+        401: Unauthorized,
+        403: Forbidden,
+        404: NotFound,
+        410: Expired,
+        429: Throttled,
+    }
+    if status in known:
+        return known[status]
+    return Unavailable if status >= 500 else Invalid
+
+
+def _message(status: int, said: str, what: str) -> str:
+    if status == 401:
+        return (
+            f"The cluster does not accept the credentials ({what}): the token or client certificate is wrong or has "
+            "expired. Put a kubeconfig with valid credentials in its place."
+        )
+    if status == 403:
+        return f"Not allowed to {what}: {said}"
+    return f"Could not {what}: {said}"
+
+
+def from_exception(error: Exception, server: str) -> KubeError:
+    """The error for a failure below HTTP. `server` is the API server's address."""
+    cause: BaseException | None = error
+    chain: list[BaseException] = []
+    while cause is not None and cause not in chain:
+        chain.append(cause)
+        inner = getattr(cause, "reason", None)
+        cause = inner if isinstance(inner, BaseException) else (cause.__cause__ or cause.__context__)
+    for each in chain:
+        if isinstance(each, ssl.SSLCertVerificationError):
+            return Untrusted(_untrusted(each, server))
+        # Where the kubeconfig says tls-server-name, urllib3 compares the names itself, and raises its own.
+        if isinstance(each, CertificateError):
+            return Untrusted(_for_another_host(server))
+    for each in chain:
+        if isinstance(each, ssl.SSLError):
+            return Untrusted(f"TLS with {server} failed: {each.reason or each}. Is it an HTTPS API server's address?")
+    # By cause, not by place in the chain: urllib3's error of a refused connection is one of its timeouts as well.
+    if any(isinstance(each, socket.gaierror | urllib3.exceptions.NameResolutionError) for each in chain):
+        return Unreachable(f"The host of {server} cannot be resolved. Check the server address in the kubeconfig.")
+    if any(isinstance(each, ConnectionRefusedError) for each in chain):
+        return Unreachable(f"{server} refuses connections. Is the API server running, and the port right?")
+    if any(isinstance(each, TimeoutError | urllib3.exceptions.TimeoutError) for each in chain):
+        return Unreachable(f"{server} did not answer in time. Check the address, the network and its firewalls.")
+    return Unreachable(f"The connection to {server} broke ({type(chain[-1]).__name__}). It is worth trying again.")
+
+
+def _for_another_host(server: str) -> str:
+    return f"The certificate of {server} is for another host. Use the name that it was made for, or tls-server-name."
+
+
+def _untrusted(error: ssl.SSLCertVerificationError, server: str) -> str:
+    # Numbers of X509_verify_cert_error_string, OpenSSL.
+    if error.verify_code == 10:
+        return f"The certificate of {server} has expired. The cluster's certificates have to be renewed."
+    if error.verify_code in {62, 64}:
+        return _for_another_host(server)
+    return (
+        f"The certificate of {server} is signed by an authority that the kubeconfig does not name. "
+        "Put the cluster's CA into certificate-authority-data."
+    )

@@ -1,0 +1,220 @@
+"""Logs over HTTP; exec and port-forward over WebSocket, with the channels of `v5.channel.k8s.io`."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import urllib3
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Subprotocol
+
+from clusters.kube import errors, watches
+
+if TYPE_CHECKING:
+    from clusters.kube.requests import ApiConnection
+
+STDIN, STDOUT, STDERR, STATUS = range(4)
+# Only version 5 can say that standard input has ended.
+CLOSE = 255
+LOG_SILENCE_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class ExecResult:
+    """What a program in a container printed, and its exit code."""
+
+    stdout: bytes
+    stderr: bytes
+    exit_code: int
+
+
+def _log_path(connection: ApiConnection, pod: str, namespace: str) -> str:
+    return connection.resource("pods").path(namespace, pod, "log")
+
+
+def logs(
+    connection: ApiConnection,
+    pod: str,
+    namespace: str,
+    *,
+    container: str | None = None,
+    tail_lines: int | None = None,
+    previous: bool = False,
+) -> str:
+    """The container's log so far, or its last lines."""
+    wanted = {"container": container, "tailLines": tail_lines, "previous": "true" if previous else None}
+    query = {name: value for name, value in wanted.items() if value is not None}
+    answer = connection.request(
+        "GET",
+        _log_path(connection, pod, namespace),
+        query=query,
+        accept="*/*",
+        repeatable=True,
+        what=f"read the log of pod {namespace}/{pod}",
+    )
+    return answer.data.decode(errors="replace")
+
+
+def follow_logs(
+    connection: ApiConnection,
+    pod: str,
+    namespace: str,
+    *,
+    container: str | None = None,
+    since_time: str | None = None,
+    stop: threading.Event | None = None,
+) -> Iterator[str]:
+    """The log's lines as they are written, until the container ends or `stop`. Raises KubeError when it breaks."""
+    wanted = {"follow": "true", "container": container, "sinceTime": since_time}
+    query = {name: value for name, value in wanted.items() if value is not None}
+    response = connection.request(
+        "GET",
+        _log_path(connection, pod, namespace),
+        query=query,
+        accept="*/*",
+        stream=True,
+        timeout=urllib3.Timeout(connect=5, read=LOG_SILENCE_SECONDS),
+        what=f"follow the log of pod {namespace}/{pod}",
+    )
+    try:
+        for line in watches.lines(response, stop or threading.Event()):
+            yield line.decode(errors="replace")
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise errors.from_exception(error, connection.server) from None
+    finally:
+        response.close()
+
+
+def _open(
+    connection: ApiConnection, path: str, query: list[tuple[str, str]], protocols: list[str], what: str
+) -> ClientConnection:
+    from urllib.parse import urlencode
+
+    headers = {name: value for name, value in connection._headers.items() if name == "Authorization"}
+    options: dict[str, Any] = {}
+    if connection.kubeconfig.tls_server_name:
+        options["server_hostname"] = connection.kubeconfig.tls_server_name
+    try:
+        return connect(
+            f"wss://{connection.server.removeprefix('https://')}{path}?{urlencode(query)}",
+            ssl=connection.tls,
+            subprotocols=[Subprotocol(protocol) for protocol in protocols],
+            additional_headers=headers,
+            user_agent_header="kubemotion-web",
+            open_timeout=15,
+            close_timeout=5,
+            max_size=2**24,
+            compression=None,
+            proxy=None,
+            **options,
+        )
+    except InvalidStatus as error:
+        raise errors.from_response(error.response.status_code, bytes(error.response.body or b""), what) from None
+    except (WebSocketException, OSError) as error:
+        raise errors.from_exception(error, connection.server) from None
+
+
+def exec(
+    connection: ApiConnection,
+    pod: str,
+    namespace: str,
+    command: list[str],
+    *,
+    container: str | None = None,
+    stdin: bytes | None = None,
+    timeout: float = 60,
+) -> ExecResult:
+    """Run `command` in the container. Raises KubeError; a program that fails is a result with its exit code."""
+    what = f"run {command[0]} in pod {namespace}/{pod}"
+    query = [("command", word) for word in command] + [("stdout", "true"), ("stderr", "true")]
+    query += [("container", container)] if container else []
+    query += [("stdin", "true")] if stdin is not None else []
+    path = connection.resource("pods").path(namespace, pod, "exec")
+    socket = _open(connection, path, query, ["v5.channel.k8s.io", "v4.channel.k8s.io"], what)
+    output: dict[int, bytearray] = {STDOUT: bytearray(), STDERR: bytearray(), STATUS: bytearray()}
+    deadline = time.monotonic() + timeout
+    try:
+        if stdin is not None:
+            socket.send(bytes([STDIN]) + stdin)
+            if socket.subprotocol == "v5.channel.k8s.io":
+                socket.send(bytes([CLOSE, STDIN]))
+        while True:
+            frame = socket.recv(timeout=max(0.0, deadline - time.monotonic()))
+            data = frame.encode() if isinstance(frame, str) else frame
+            if data and data[0] in output:
+                output[data[0]] += data[1:]
+    except ConnectionClosed:
+        pass
+    except TimeoutError:
+        raise errors.Unreachable(f"Could not {what}: it took longer than {timeout:.0f} s.") from None
+    finally:
+        socket.close()
+    if not output[STATUS]:
+        raise errors.Unreachable(f"Could not {what}: the connection broke before the program ended.")
+    return ExecResult(bytes(output[STDOUT]), bytes(output[STDERR]), _exit_code(json.loads(output[STATUS]), what))
+
+
+def _exit_code(status: dict[str, Any], what: str) -> int:
+    if status.get("status") == "Success":
+        return 0
+    causes = (status.get("details") or {}).get("causes") or []
+    for cause in causes:
+        if cause.get("reason") == "ExitCode":
+            return int(cause["message"])
+    raise errors.from_response(int(status.get("code") or 500), json.dumps(status).encode(), what)
+
+
+class Forwarded:
+    """A byte stream to a pod's port."""
+
+    DATA, ERROR = 0, 1
+
+    def __init__(self, socket: ClientConnection, what: str) -> None:
+        self._socket = socket
+        self._what = what
+        # Each channel begins with a frame that repeats the port.
+        self._greeted: set[int] = set()
+
+    def sendall(self, data: bytes) -> None:
+        try:
+            self._socket.send(bytes([self.DATA]) + data)
+        except ConnectionClosed:
+            raise errors.Unreachable(f"Could not {self._what}: the connection is closed.") from None
+
+    def recv(self, timeout: float | None = 30) -> bytes:
+        """The next bytes; empty at the end. Raises Unreachable with the server's words where nobody listens."""
+        while True:
+            try:
+                frame = self._socket.recv(timeout=timeout)
+            except ConnectionClosed:
+                return b""
+            except TimeoutError:
+                raise errors.Unreachable(f"Could not {self._what}: no answer within {timeout} s.") from None
+            data = frame.encode() if isinstance(frame, str) else frame
+            channel, content = data[0], data[1:]
+            if channel not in self._greeted:
+                self._greeted.add(channel)
+                continue
+            if channel == self.ERROR and content:
+                raise errors.Unreachable(f"Could not {self._what}: {content.decode(errors='replace')}")
+            if content:
+                return content
+
+
+@contextmanager
+def port_forward(connection: ApiConnection, pod: str, namespace: str, port: int) -> Iterator[Forwarded]:
+    """A byte stream to the pod's port, through the API server."""
+    what = f"forward port {port} of pod {namespace}/{pod}"
+    path = connection.resource("pods").path(namespace, pod, "portforward")
+    socket = _open(connection, path, [("ports", str(port))], ["v4.channel.k8s.io"], what)
+    try:
+        yield Forwarded(socket, what)
+    finally:
+        socket.close()

@@ -1,0 +1,164 @@
+"""Cluster, ObjectStore and ClusterPair: what a migration goes from, to and through."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from clusters.encryption import EncryptedTextField
+from teams.models import TeamOwned
+
+
+class Health(models.TextChoices):
+    """What the last checks of a cluster, store or pair came to."""
+
+    UNKNOWN = "unknown", _("Not checked")
+    HEALTHY = "healthy", _("Healthy")
+    WARNING = "warning", _("Warning")
+    FAILING = "failing", _("Failing")
+
+
+class Checked(models.Model):
+    """Base of what is tested when it is added, and again on request.
+
+    `checks` is a list of {"code", "status" (ok, warning, failure, skipped), "message", "remedy"}.
+    """
+
+    health = models.CharField(_("health"), max_length=10, choices=Health.choices, default=Health.UNKNOWN)
+    checks = models.JSONField(_("checks"), default=list, blank=True)
+    checked_at = models.DateTimeField(_("checked"), null=True, blank=True)
+
+    class Meta:
+        abstract = True
+
+
+class Cluster(TeamOwned, Checked):
+    """A Kubernetes or OpenShift cluster, reached with one context of a kubeconfig."""
+
+    name = models.CharField(_("name"), max_length=63)
+    description = models.CharField(_("description"), max_length=200, blank=True)
+    kubeconfig = EncryptedTextField(_("kubeconfig"))
+    server = models.CharField(_("API server"), max_length=500, editable=False)
+    version = models.CharField(_("version"), max_length=60, blank=True, editable=False)
+    distribution = models.CharField(_("distribution"), max_length=40, blank=True, editable=False)
+    storage_classes = models.JSONField(_("storage classes"), default=list, blank=True, editable=False)
+    # The uid of its namespace kube-system: what tells two ways to one cluster from two clusters.
+    identity = models.CharField(max_length=64, blank=True, editable=False)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["team", "name"], name="cluster_name_in_team")]
+        verbose_name = _("cluster")
+        verbose_name_plural = _("clusters")
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("cluster-detail", args=[self.pk])
+
+    def to_audit(self) -> dict[str, Any]:
+        return {"name": self.name, "description": self.description, "server": self.server}
+
+
+class ObjectStore(TeamOwned, Checked):
+    """A bucket of an S3-compatible object store, and the key pair for it."""
+
+    name = models.CharField(_("name"), max_length=63)
+    endpoint = models.CharField(
+        _("endpoint"),
+        max_length=300,
+        blank=True,
+        help_text=_("For example https://s3.example.com; empty for Amazon S3."),
+    )
+    region = models.CharField(_("region"), max_length=60, default="us-east-1")
+    bucket = models.CharField(_("bucket"), max_length=63)
+    prefix = models.CharField(
+        _("prefix"),
+        max_length=200,
+        blank=True,
+        default="kubemotion",
+        help_text=_("All objects are kept below it."),
+    )
+    path_style = models.BooleanField(
+        _("path-style addressing"), default=True, help_text=_("Most stores other than Amazon S3 need it.")
+    )
+    ca_bundle = models.TextField(
+        _("CA bundle"), blank=True, help_text=_("PEM, where the certificate is not publicly trusted.")
+    )
+    access_key_id = EncryptedTextField(_("access key id"))
+    secret_access_key = EncryptedTextField(_("secret access key"))
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["team", "name"], name="object_store_name_in_team")]
+        verbose_name = _("object store")
+        verbose_name_plural = _("object stores")
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("object-store-detail", args=[self.pk])
+
+    def to_audit(self) -> dict[str, Any]:
+        fields = ("name", "endpoint", "region", "bucket", "prefix", "path_style")
+        return {field: getattr(self, field) for field in fields}
+
+
+class Engine(models.TextChoices):
+    """What moves the data and the objects."""
+
+    NATIVE = "native", _("Native")
+
+
+class ClusterPair(TeamOwned, Checked):
+    """A source and a destination cluster, the object store between them, and how storage classes translate."""
+
+    name = models.CharField(_("name"), max_length=63)
+    source = models.ForeignKey(
+        Cluster, on_delete=models.PROTECT, related_name="pairs_as_source", verbose_name=_("source")
+    )
+    destination = models.ForeignKey(
+        Cluster, on_delete=models.PROTECT, related_name="pairs_as_destination", verbose_name=_("destination")
+    )
+    object_store = models.ForeignKey(
+        ObjectStore, on_delete=models.PROTECT, related_name="pairs", verbose_name=_("object store")
+    )
+    engine = models.CharField(_("engine"), max_length=10, choices=Engine.choices, default=Engine.NATIVE)
+    storage_class_mapping = models.JSONField(
+        _("storage class mapping"),
+        default=dict,
+        blank=True,
+        help_text=_("Source class to destination class. A class that is not named keeps its name."),
+    )
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(fields=["team", "name"], name="pair_name_in_team"),
+            models.CheckConstraint(
+                condition=~models.Q(source=models.F("destination")), name="pair_of_two_different_clusters"
+            ),
+        ]
+        verbose_name = _("cluster pair")
+        verbose_name_plural = _("cluster pairs")
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("pair-detail", args=[self.pk])
+
+    def to_audit(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "source": str(self.source),
+            "destination": str(self.destination),
+            "object_store": str(self.object_store),
+            "engine": self.engine,
+            "storage_class_mapping": self.storage_class_mapping,
+        }

@@ -1,0 +1,124 @@
+"""Whether two clusters and a store fit together, from what the last checks of each found."""
+
+from __future__ import annotations
+
+import re
+
+from django.utils.translation import gettext as _
+
+from clusters.kube.checks import Check
+from clusters.models import Cluster, ClusterPair, Health, ObjectStore
+
+
+def checks_of_pair(pair: ClusterPair) -> list[Check]:
+    """The checks of the pair; nothing is asked over the network."""
+    return [
+        _part("source", pair.source),
+        _part("destination", pair.destination),
+        _part("object-store", pair.object_store),
+        _different(pair),
+        _versions(pair),
+        _rights(pair.source, "source"),
+        _rights(pair.destination, "destination"),
+        _storage_classes(pair),
+    ]
+
+
+def _part(code: str, part: Cluster | ObjectStore) -> Check:
+    named = {"name": part.name}
+    if part.health == Health.FAILING:
+        first = next((check["message"] for check in part.checks if check["status"] == "failure"), "")
+        return Check(code, "failure", _("%(name)s fails its checks.") % named + f" {first}", _("Look at its checks."))
+    if part.health == Health.UNKNOWN:
+        return Check(code, "warning", _("%(name)s has not been checked.") % named, _("Run the checks."))
+    return Check(code, "ok", _("%(name)s can be used.") % named)
+
+
+def is_same_cluster(pair: ClusterPair) -> bool:
+    """Whether both ends are known to be one cluster, reached in two ways."""
+    return bool(pair.source.identity) and pair.source.identity == pair.destination.identity
+
+
+def _different(pair: ClusterPair) -> Check:
+    code = "different-clusters"
+    named = {"source": pair.source.name, "destination": pair.destination.name}
+    if is_same_cluster(pair):
+        return Check(
+            code,
+            "failure",
+            _("%(source)s and %(destination)s are the same cluster.") % named,
+            _("Give one of them the kubeconfig of another cluster."),
+        )
+    if not (pair.source.identity and pair.destination.identity):
+        return Check(code, "skipped", _("Not known, because the namespace kube-system could not be read on both."))
+    return Check(code, "ok", _("%(source)s and %(destination)s are different clusters.") % named)
+
+
+def _versions(pair: ClusterPair) -> Check:
+    """Objects keep the API versions that the source names; an older or plainer destination may not serve them."""
+    code = "versions"
+    source, destination = _minor(pair.source.version), _minor(pair.destination.version)
+    if source is None or destination is None:
+        return Check(code, "skipped", _("Not known, because an earlier check failed."))
+    named = {"source": pair.source.version, "destination": pair.destination.version}
+    if pair.source.distribution == "OpenShift" != pair.destination.distribution:
+        return Check(
+            code,
+            "warning",
+            _("The source is OpenShift and the destination is not."),
+            _("Routes and other kinds of OpenShift cannot go there; a migration says which objects these are."),
+        )
+    if destination < source:
+        return Check(
+            code,
+            "warning",
+            _("The destination runs %(destination)s, which is older than the source's %(source)s.") % named,
+            _("What is of an API version that it does not serve yet cannot go there. Upgrade it first."),
+        )
+    return Check(code, "ok", _("%(source)s and %(destination)s go together.") % named)
+
+
+def _minor(version: str) -> int | None:
+    found = re.match(r"v?1\.(\d+)", version)
+    return int(found[1]) if found else None
+
+
+def _rights(cluster: Cluster, side: str) -> Check:
+    code = f"permissions-{side}"
+    found = next((check for check in cluster.checks if check["code"] == code), None)
+    if found is None or found["status"] == "skipped":
+        return Check(code, "skipped", _("Not known, because an earlier check failed."))
+    if found["status"] == "ok":
+        return Check(code, "ok", found["message"])
+    return Check(code, "failure", found["message"], found["remedy"])
+
+
+def _storage_classes(pair: ClusterPair) -> Check:
+    code = "storage-class-mapping"
+    source = {row["name"] for row in pair.source.storage_classes}
+    destination = {row["name"] for row in pair.destination.storage_classes}
+    if not destination:
+        return Check(code, "skipped", _("Not known, because the destination's classes are not."))
+    mapping = pair.storage_class_mapping
+    missing = sorted({name for name in mapping.values() if name not in destination})
+    if missing:
+        return Check(
+            code,
+            "failure",
+            _("The destination has no storage class %(names)s.") % {"names": ", ".join(missing)},
+            _("Map to one of: %(names)s.") % {"names": ", ".join(sorted(destination))},
+        )
+    unmapped = sorted(name for name in source & _in_use(pair.source) if name not in mapping and name not in destination)
+    if unmapped:
+        return Check(
+            code,
+            "warning",
+            _("Classes of the source have no counterpart: %(names)s.") % {"names": ", ".join(unmapped)},
+            _("Map them to classes of the destination, if volumes that will migrate use them."),
+        )
+    return Check(code, "ok", _("Every storage class that volumes of the source use has a counterpart."))
+
+
+def _in_use(cluster: Cluster) -> set[str]:
+    """The classes that claims use, or may use where that is not known."""
+    return {row["name"] for row in cluster.storage_classes if row.get("claims") != 0}

@@ -1,0 +1,363 @@
+"""What adds, changes, checks and removes clusters, object stores and pairs. Pages and API call these.
+
+Each change and its entry in the history are one transaction. The network is asked before or after, never inside: a
+cluster that does not answer must not hold locks. What a check finds is kept with the row; it never prevents saving.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import IntegrityError, models, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from audit.actor import Actor
+from audit.record import record
+from clusters import object_storage
+from clusters.addresses import AddressRefusedError, require_allowed
+from clusters.connections import connect
+from clusters.kube import checks, errors, kubeconfig
+from clusters.kube.checks import Check
+from clusters.kube.requests import tls_context
+from clusters.models import Cluster, ClusterPair, Engine, Health, ObjectStore
+from clusters.pair_checks import checks_of_pair, is_same_cluster
+from teams.models import Team
+from teams.refusals import Conflict, Refusal, Unavailable
+
+BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+
+
+def health_of(found: Iterable[Check]) -> str:
+    """What the checks come to: the worst of them."""
+    statuses = {check.status for check in found}
+    if "failure" in statuses:
+        return Health.FAILING
+    return Health.WARNING if "warning" in statuses else Health.HEALTHY
+
+
+# -- clusters
+
+
+def add_cluster(team: Team, *, name: str, kubeconfig: str, description: str = "", by: Actor) -> Cluster:
+    """A new cluster, checked. Raises Refusal for a kubeconfig that cannot be used, Conflict for a taken name."""
+    cluster = Cluster(team=team, created_by=by.user, description=description.strip())
+    cluster.name = _usable_name(Cluster, team, name)
+    cluster.kubeconfig, cluster.server = _usable_kubeconfig(kubeconfig)
+    with _saving(cluster):
+        cluster.save()
+        record(by, "cluster.add", cluster, after=cluster.to_audit())
+    return _look_at_cluster(cluster)
+
+
+def update_cluster(cluster: Cluster, *, by: Actor, **changed: Any) -> Cluster:
+    """Change name, description or kubeconfig (an empty one keeps the old), and check anew. Raises as add_cluster."""
+    before = cluster.to_audit()
+    if "name" in changed:
+        cluster.name = _usable_name(Cluster, cluster.team, changed["name"], but=cluster)
+    if "description" in changed:
+        cluster.description = changed["description"].strip()
+    fields = ["name", "description"]
+    renewed = bool((changed.get("kubeconfig") or "").strip())
+    if renewed:
+        cluster.kubeconfig, cluster.server = _usable_kubeconfig(changed["kubeconfig"])
+        # It may lead to another cluster; the check that follows says to which.
+        cluster.identity = ""
+        fields += ["kubeconfig", "server", "identity"]
+    with _saving(cluster):
+        cluster.save(update_fields=fields)
+        after = cluster.to_audit() | ({"kubeconfig": "replaced"} if renewed else {})
+        record(by, "cluster.change", cluster, before=before, after=after)
+    return _look_at_cluster(cluster) if renewed else cluster
+
+
+def check_cluster(cluster: Cluster, *, by: Actor) -> Cluster:
+    """Ask the cluster anew how it is."""
+    before = cluster.health
+    _look_at_cluster(cluster)
+    record(by, "cluster.check", cluster, before={"health": before}, after={"health": cluster.health})
+    return cluster
+
+
+def remove_cluster(cluster: Cluster, *, by: Actor) -> None:
+    """Forget the cluster; nothing happens on it. Raises Conflict while a pair uses it."""
+    pairs = ClusterPair.objects.filter(models.Q(source=cluster) | models.Q(destination=cluster))
+    _remove(cluster, "cluster.remove", pairs, by)
+
+
+def namespaces_of(cluster: Cluster) -> list[str]:
+    """The names of the cluster's namespaces, in order. Raises Refusal where it cannot be asked."""
+    try:
+        with connect(cluster) as connection:
+            return sorted(row["metadata"]["name"] for row in connection.list("namespaces"))
+    except errors.KubeError as error:
+        raise (Unavailable if isinstance(error, errors.RETRIABLE) else Refusal)(error.message) from None
+
+
+def _usable_kubeconfig(text: str) -> tuple[str, str]:
+    """The kubeconfig as given, and its server."""
+    try:
+        found = kubeconfig.parse(text)
+        require_allowed(found.server)
+        tls_context(found)
+    except (kubeconfig.KubeconfigError, AddressRefusedError) as error:
+        raise Refusal(str(error), errors={"kubeconfig": [str(error)]}) from None
+    except ssl.SSLError:
+        message = _("The client certificate and key in the kubeconfig do not belong together.")
+        raise Refusal(message, errors={"kubeconfig": [message]}) from None
+    return text, found.server
+
+
+def _look_at_cluster(cluster: Cluster) -> Cluster:
+    try:
+        config = kubeconfig.parse(cluster.kubeconfig)
+        require_allowed(config.server)
+        report = checks.check_cluster(config)
+    except (kubeconfig.KubeconfigError, AddressRefusedError) as error:
+        report = checks.Report([Check("reachable", "failure", str(error), _("Give the cluster a new kubeconfig."))])
+    if report.version:
+        # What was learned earlier stays while the cluster is out of reach.
+        cluster.version = report.version
+        cluster.distribution = report.distribution
+        cluster.storage_classes = report.storage_classes
+        cluster.identity = report.identity or cluster.identity
+    return _keep(cluster, report.checks, "version", "distribution", "storage_classes", "identity")
+
+
+# -- object stores
+
+
+def add_object_store(
+    team: Team,
+    *,
+    name: str,
+    bucket: str,
+    access_key_id: str,
+    secret_access_key: str,
+    endpoint: str = "",
+    region: str = "us-east-1",
+    prefix: str = "kubemotion",
+    path_style: bool = True,
+    ca_bundle: str = "",
+    by: Actor,
+) -> ObjectStore:
+    """A new object store, checked. Raises Refusal for values that cannot be, Conflict for a taken name."""
+    store = ObjectStore(team=team, created_by=by.user)
+    store.name = _usable_name(ObjectStore, team, name)
+    given = {
+        "bucket": bucket,
+        "endpoint": endpoint,
+        "region": region,
+        "prefix": prefix,
+        "path_style": path_style,
+        "ca_bundle": ca_bundle,
+        "access_key_id": access_key_id,
+        "secret_access_key": secret_access_key,
+    }
+    _fill_store(store, given)
+    with _saving(store):
+        store.save()
+        record(by, "object_store.add", store, after=store.to_audit())
+    return _keep(store, object_storage.check_object_store(store))
+
+
+def update_object_store(store: ObjectStore, *, by: Actor, **changed: Any) -> ObjectStore:
+    """Change what is given (an empty secret keeps the old one), and check anew. Raises as add_object_store."""
+    before = store.to_audit()
+    secrets = ("access_key_id", "secret_access_key")
+    given = {key: value for key, value in changed.items() if not (key in secrets and not value)}
+    if "name" in given:
+        store.name = _usable_name(ObjectStore, store.team, given.pop("name"), but=store)
+    _fill_store(store, given)
+    with _saving(store):
+        store.save(update_fields=["name", *given])
+        after = store.to_audit() | {key: "replaced" for key in (*secrets, "ca_bundle") if key in given}
+        record(by, "object_store.change", store, before=before, after=after)
+    return _keep(store, object_storage.check_object_store(store)) if given else store
+
+
+def check_object_store(store: ObjectStore, *, by: Actor) -> ObjectStore:
+    """Try anew all that a migration does with the store."""
+    before = store.health
+    _keep(store, object_storage.check_object_store(store))
+    record(by, "object_store.check", store, before={"health": before}, after={"health": store.health})
+    return store
+
+
+def remove_object_store(store: ObjectStore, *, by: Actor) -> None:
+    """Forget the store; its objects stay. Raises Conflict while a pair uses it."""
+    _remove(store, "object_store.remove", ClusterPair.objects.filter(object_store=store), by)
+
+
+def _fill_store(store: ObjectStore, given: dict[str, Any]) -> None:
+    """Set the fields, tidied. Raises Refusal that names each field that cannot be."""
+    wrong: dict[str, list[Any]] = {}
+    for field, value in given.items():
+        setattr(store, field, value.strip() if isinstance(value, str) else value)
+    store.endpoint = store.endpoint.rstrip("/")
+    store.prefix = store.prefix.strip("/")
+    if store.endpoint:
+        if not re.match(r"https?://[^/@]+$", store.endpoint):
+            wrong["endpoint"] = [_("Give the address alone, such as https://s3.example.com, without path or bucket.")]
+        else:
+            try:
+                require_allowed(store.endpoint)
+            except AddressRefusedError as error:
+                wrong["endpoint"] = [str(error)]
+    if not BUCKET.fullmatch(store.bucket):
+        wrong["bucket"] = [_("A bucket's name has 3 to 63 lower-case letters, digits, hyphens and dots.")]
+    if store.ca_bundle:
+        try:
+            object_storage.require_certificates(store.ca_bundle)
+        except object_storage.CaBundleError as error:
+            wrong["ca_bundle"] = [str(error)]
+    for field in ("region", "access_key_id", "secret_access_key"):
+        if not getattr(store, field):
+            wrong[field] = [_("This is needed.")]
+    if wrong:
+        raise Refusal(_("The object store cannot be as given."), errors=wrong)
+
+
+# -- pairs
+
+
+def add_pair(
+    team: Team,
+    *,
+    name: str,
+    source: Cluster,
+    destination: Cluster,
+    object_store: ObjectStore,
+    engine: str = Engine.NATIVE,
+    storage_class_mapping: dict[str, str] | None = None,
+    by: Actor,
+) -> ClusterPair:
+    """A new pair, checked. Raises Refusal for parts that do not fit together, Conflict for a taken name."""
+    pair = ClusterPair(team=team, created_by=by.user)
+    pair.name = _usable_name(ClusterPair, team, name)
+    given = {
+        "source": source,
+        "destination": destination,
+        "object_store": object_store,
+        "engine": engine,
+        "storage_class_mapping": storage_class_mapping or {},
+    }
+    _fill_pair(pair, given)
+    with _saving(pair):
+        pair.save()
+        record(by, "pair.add", pair, after=pair.to_audit())
+    return _keep(pair, checks_of_pair(pair))
+
+
+def update_pair(pair: ClusterPair, *, by: Actor, **changed: Any) -> ClusterPair:
+    """Change what is given, and check anew. Raises as add_pair; Conflict while a migration of the pair runs."""
+    before = pair.to_audit()
+    given = dict(changed)
+    if "name" in given:
+        pair.name = _usable_name(ClusterPair, pair.team, given.pop("name"), but=pair)
+    moved = [
+        field
+        for field in ("source", "destination", "object_store", "engine")
+        if field in given and given[field] != getattr(pair, field)
+    ]
+    _fill_pair(pair, given)
+    with _saving(pair):
+        ClusterPair.objects.select_for_update().get(pk=pair.pk)
+        if moved and pair.migrations.exists():
+            raise Conflict(
+                _("Migrations have gone over pair %(name)s: its clusters and store stay. Add another pair.")
+                % {"name": pair.name}
+            )
+        pair.save(update_fields=["name", *given])
+        record(by, "pair.change", pair, before=before, after=pair.to_audit())
+    return _keep(pair, checks_of_pair(pair)) if given else pair
+
+
+def check_pair(pair: ClusterPair, *, by: Actor) -> ClusterPair:
+    """Check both clusters and the store anew, and how they fit together."""
+    before = pair.health
+    _look_at_cluster(pair.source)
+    _look_at_cluster(pair.destination)
+    _keep(pair.object_store, object_storage.check_object_store(pair.object_store))
+    _keep(pair, checks_of_pair(pair))
+    record(by, "pair.check", pair, before={"health": before}, after={"health": pair.health})
+    return pair
+
+
+def remove_pair(pair: ClusterPair, *, by: Actor) -> None:
+    """Forget the pair. Raises Conflict while it has migrations."""
+    used = pair.migrations.all()
+    _remove(pair, "pair.remove", used, by)
+
+
+def _fill_pair(pair: ClusterPair, given: dict[str, Any]) -> None:
+    wrong: dict[str, list[Any]] = {}
+    for field, value in given.items():
+        setattr(pair, field, value)
+    for field in ("source", "destination", "object_store"):
+        if getattr(pair, field).team_id != pair.team_id:
+            wrong[field] = [_("This belongs to another team.")]
+    if pair.source_id == pair.destination_id or is_same_cluster(pair):
+        wrong["destination"] = [_("Source and destination are the same cluster.")]
+    if pair.engine not in Engine.values:
+        wrong["engine"] = [_("There is no such engine.")]
+    mapping = pair.storage_class_mapping
+    if not isinstance(mapping, dict) or not all(
+        isinstance(word, str) and word for row in mapping.items() for word in row
+    ):
+        wrong["storage_class_mapping"] = [_("Give source class to destination class, both names.")]
+    if wrong:
+        raise Refusal(_("The pair cannot be as given."), errors=wrong)
+
+
+# -- what all three share
+
+
+def _usable_name(model: type[Any], team: Team, name: str, *, but: Any = None) -> str:
+    name = name.strip()
+    if not name or len(name) > 63:
+        message = _("Give it a name of at most 63 characters.")
+        raise Refusal(message, errors={"name": [message]})
+    taken = model.objects.filter(team=team, name=name)
+    if (taken if but is None else taken.exclude(pk=but.pk)).exists():
+        raise _taken(model, name)
+    return name
+
+
+def _taken(model: type[Any], name: str) -> Conflict:
+    message = _("The team already has a %(noun)s named %(name)s.") % {"noun": model._meta.verbose_name, "name": name}
+    return Conflict(message, errors={"name": [message]})
+
+
+@contextmanager
+def _saving(row: Any) -> Iterator[None]:
+    """A transaction in which the row is saved. Raises Conflict where somebody took the name a moment before."""
+    try:
+        with transaction.atomic():
+            yield
+    except IntegrityError:
+        raise _taken(type(row), row.name) from None
+
+
+def _keep[M: Cluster | ObjectStore | ClusterPair](row: M, found: list[Check], *learned: str) -> M:
+    """Keep what the checks found with the row."""
+    row.checks = [check.to_dict() for check in found]
+    row.health = health_of(found)
+    row.checked_at = timezone.now()
+    # Not save(): the row may have been removed while its checks ran, and must not come back.
+    kept = ("checks", "health", "checked_at", *learned)
+    type(row).objects.filter(pk=row.pk).update(**{field: getattr(row, field) for field in kept})
+    return row
+
+
+def _remove(row: Any, action: str, users: models.QuerySet[Any], by: Actor) -> None:
+    with transaction.atomic():
+        names = ", ".join(str(user) for user in users[:5])
+        if names:
+            raise Conflict(_("%(name)s is in use by: %(users)s.") % {"name": row, "users": names})
+        record(by, action, row, before=row.to_audit())
+        row.delete()

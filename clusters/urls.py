@@ -1,0 +1,13 @@
+"""Addresses of clusters, object stores and pairs."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern
+
+from clusters.views import CLUSTER, OBJECT_STORE, PAIR, addresses
+
+urlpatterns: list[URLPattern] = [
+    *addresses(CLUSTER, "clusters/"),
+    *addresses(OBJECT_STORE, "object-stores/"),
+    *addresses(PAIR, "pairs/"),
+]

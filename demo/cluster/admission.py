@@ -1,0 +1,226 @@
+"""What happens between validation and storage: namespaces' lifecycle, allocation of addresses, plugins' additions."""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from demo.cluster import defaults, statuses
+from demo.cluster.registry import ResourceInfo
+from demo.cluster.statuses import Cause, invalid_value
+from demo.cluster.times import now
+from demo.cluster.validation import SERVICE_NETWORK
+
+if TYPE_CHECKING:
+    from demo.cluster.api import ClusterAPI
+
+Object = dict[str, Any]
+NODE_PORTS = range(30000, 32768)
+CLASSES = "storageclasses.storage.k8s.io"
+DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
+
+
+def check_namespace(api: ClusterAPI, info: ResourceInfo, namespace: str, name: str) -> None:
+    """The namespace must exist and not be going. Raises APIError."""
+    found = api.store.get("namespaces", "", namespace)
+    if found is None:
+        raise statuses.not_found(api.registry.named("namespaces"), namespace)
+    if "deletionTimestamp" in found["metadata"] and info.name != "events":
+        causes = [
+            {
+                "reason": "NamespaceTerminating",
+                "message": f"namespace {namespace} is being terminated",
+                "field": "metadata.namespace",
+            }
+        ]
+        why = f"unable to create new content in namespace {namespace} because it is being terminated"
+        raise statuses.forbidden(info, name, why, causes)
+
+
+def admit(api: ClusterAPI, info: ResourceInfo, obj: Object) -> None:
+    """Complete a new object."""
+    match info.name:
+        case "namespaces":
+            obj["spec"] = {**obj.get("spec", {}), "finalizers": ["kubernetes"]}
+        case "pods":
+            defaults.admit_pod(obj)
+        case "services":
+            _allocate(api, info, obj)
+        case "persistentvolumeclaims":
+            _claim(api, obj)
+        case "persistentvolumes":
+            _finalizer(obj, "kubernetes.io/pv-protection")
+            obj["status"] = {"lastPhaseTransitionTime": now(), **obj["status"]}
+        case "jobs.batch":
+            _job(obj)
+
+
+def _finalizer(obj: Object, finalizer: str) -> None:
+    finalizers = obj["metadata"].setdefault("finalizers", [])
+    if finalizer not in finalizers:
+        finalizers.append(finalizer)
+
+
+def _claim(api: ClusterAPI, obj: Object) -> None:
+    _finalizer(obj, "kubernetes.io/pvc-protection")
+    if "storageClassName" not in obj["spec"]:
+        for each in api.store.list(CLASSES):
+            if (each["metadata"].get("annotations") or {}).get(DEFAULT_CLASS) == "true":
+                obj["spec"]["storageClassName"] = each["metadata"]["name"]
+                return
+
+
+def _job(obj: Object) -> None:
+    spec, metadata = obj["spec"], obj["metadata"]
+    if spec.get("manualSelector") or spec.get("selector"):
+        return
+    uid, name = metadata["uid"], metadata["name"]
+    labels = {
+        "batch.kubernetes.io/controller-uid": uid,
+        "batch.kubernetes.io/job-name": name,
+        "controller-uid": uid,
+        "job-name": name,
+    }
+    template = spec["template"].setdefault("metadata", {})
+    template["labels"] = {**(template.get("labels") or {}), **labels}
+    spec["selector"] = {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}
+    # A Job without labels of its own takes those of its template (registry/batch/job/strategy.go).
+    if not metadata.get("labels"):
+        metadata["labels"] = dict(template["labels"])
+
+
+def _allocate(api: ClusterAPI, info: ResourceInfo, obj: Object) -> None:
+    spec = obj["spec"]
+    if spec["type"] == "ExternalName":
+        return
+    wanted = spec.get("clusterIP") or (spec.get("clusterIPs") or [""])[0]
+    if not wanted:
+        spec["clusterIP"] = _free_address(api)
+    elif wanted != "None":
+        _check_address(api, info, obj, wanted)
+        spec["clusterIP"] = wanted
+    else:
+        spec["clusterIP"] = "None"
+    spec["clusterIPs"] = [spec["clusterIP"]]
+    spec.setdefault("ipFamilies", ["IPv4"])
+    spec.setdefault("ipFamilyPolicy", "SingleStack")
+    allocate_ports(api, info, obj)
+
+
+def allocate_ports(api: ClusterAPI, info: ResourceInfo, obj: Object) -> None:
+    """Node ports for the types that have them. Raises APIError where a wanted one is taken."""
+    spec = obj["spec"]
+    wanted_type = spec["type"] == "NodePort" or (
+        spec["type"] == "LoadBalancer" and spec.get("allocateLoadBalancerNodePorts") is not False
+    )
+    if not wanted_type:
+        for port in spec.get("ports", ()):
+            port.pop("nodePort", None)
+        return
+    mine = obj["metadata"]["uid"]
+    taken = {
+        port["nodePort"]
+        for each in api.store.list("services")
+        if each["metadata"]["uid"] != mine
+        for port in each["spec"].get("ports", ())
+        if "nodePort" in port
+    }
+    for index, port in enumerate(spec.get("ports", ())):
+        if port.get("nodePort"):
+            if port["nodePort"] in taken:
+                cause = invalid_value(
+                    f"spec.ports[{index}].nodePort", str(port["nodePort"]), "provided port is already allocated"
+                )
+                raise statuses.invalid(info, obj["metadata"]["name"], [cause])
+        else:
+            port["nodePort"] = secrets.choice([each for each in NODE_PORTS if each not in taken])
+        taken.add(port["nodePort"])
+
+
+def _addresses(api: ClusterAPI) -> set[str]:
+    return {each["spec"].get("clusterIP", "") for each in api.store.list("services")}
+
+
+def _free_address(api: ClusterAPI) -> str:
+    taken = _addresses(api)
+    while True:
+        address = str(SERVICE_NETWORK[secrets.randbelow(SERVICE_NETWORK.num_addresses - 300) + 256])
+        if address not in taken:
+            return address
+
+
+def _check_address(api: ClusterAPI, info: ResourceInfo, obj: Object, wanted: str) -> None:
+    shown = f'["{wanted}"]'
+    try:
+        inside = ipaddress.ip_address(wanted) in SERVICE_NETWORK
+    except ValueError:
+        inside = False
+    if not inside:
+        detail = f"failed to allocate IP {wanted}: the provided network does not match the current range"
+        raise statuses.invalid(info, obj["metadata"]["name"], [invalid_value("spec.clusterIPs", shown, detail)])
+    if wanted in _addresses(api):
+        detail = f"failed to allocate IP {wanted}: provided IP is already allocated"
+        raise statuses.invalid(info, obj["metadata"]["name"], [invalid_value("spec.clusterIPs", shown, detail)])
+
+
+def encode_string_data(obj: Object) -> None:
+    """`stringData` of a Secret becomes `data`."""
+    plain = obj.pop("stringData") or {}
+    data = {**(obj.get("data") or {})}
+    data |= {key: base64.b64encode(str(value).encode()).decode() for key, value in plain.items()}
+    obj["data"] = data
+
+
+def carry_over(info: ResourceInfo, old: Object, obj: Object) -> None:
+    """What an update that does not mention it keeps: allocated addresses, generated selectors."""
+    match info.name:
+        case "namespaces":
+            obj["spec"] = old["spec"]
+        case "services":
+            spec, was = obj.setdefault("spec", {}), old["spec"]
+            same_family = spec.get("type", "ClusterIP") != "ExternalName" and was.get("type") != "ExternalName"
+            if same_family and not spec.get("clusterIP"):
+                for field in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
+                    if field in was:
+                        spec[field] = was[field]
+            known = {
+                (port.get("port"), port.get("protocol", "TCP")): port.get("nodePort") for port in was.get("ports", ())
+            }
+            for port in spec.get("ports", ()):
+                place = port.get("port"), port.get("protocol", "TCP")
+                if not port.get("nodePort") and known.get(place):
+                    port["nodePort"] = known[place]
+        case "jobs.batch":
+            if "selector" not in obj.get("spec", {}):
+                obj.setdefault("spec", {})["selector"] = old["spec"].get("selector")
+        case "persistentvolumeclaims":
+            for field in ("volumeName", "storageClassName"):
+                if field in old["spec"]:
+                    obj["spec"].setdefault(field, old["spec"][field])
+
+
+def admit_update(api: ClusterAPI, info: ResourceInfo, old: Object, obj: Object) -> None:
+    """Checks and completions of an update. Raises APIError."""
+    if info.name == "services" and obj["spec"].get("type") != "ExternalName":
+        if not obj["spec"].get("clusterIP"):
+            obj["spec"]["clusterIP"] = _free_address(api)
+        obj["spec"]["clusterIPs"] = [obj["spec"]["clusterIP"]]
+        allocate_ports(api, info, obj)
+    if info.name == "persistentvolumeclaims":
+        was, now = (each["spec"]["resources"]["requests"]["storage"] for each in (old, obj))
+        if was != now and not _may_grow(api, old):
+            cause = (
+                "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must "
+                "support resize"
+            )
+            raise statuses.forbidden(info, obj["metadata"]["name"], cause)
+
+
+def _may_grow(api: ClusterAPI, claim: Object) -> bool:
+    found = api.store.get(CLASSES, "", claim["spec"].get("storageClassName", ""))
+    return bool(found and found.get("allowVolumeExpansion"))
+
+
+__all__ = ["Cause", "admit", "admit_update", "carry_over", "check_namespace", "encode_string_data"]

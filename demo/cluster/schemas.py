@@ -1,0 +1,172 @@
+"""The published schemas of Kubernetes' kinds: field types, merge keys, list and map types.
+
+They come from the package kubernetes-validate, which ships Kubernetes' OpenAPI definitions with their `x-kubernetes-*`
+extensions. A custom resource brings its own schema in the same form.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+Node = dict[str, Any]
+VERSION = "v1.36.0-local"
+OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
+# Types that are one value to everybody although they are written as objects or as several types.
+SCALARS = {
+    "io.k8s.apimachinery.pkg.util.intstr.IntOrString",
+    "io.k8s.apimachinery.pkg.api.resource.Quantity",
+    "io.k8s.apimachinery.pkg.apis.meta.v1.Time",
+    "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime",
+}
+ANYTHING = {
+    "io.k8s.apimachinery.pkg.runtime.RawExtension",
+    "io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1",
+    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON",
+    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps",
+}
+
+
+@lru_cache(maxsize=1)
+def definitions() -> dict[str, Node]:
+    """Every definition by its full name."""
+    folder = files("kubernetes_validate") / "kubernetes-json-schema" / VERSION
+    document = json.loads((folder / "_definitions.json").read_text())
+    return dict(document.get("$defs") or document["definitions"])
+
+
+@lru_cache(maxsize=1)
+def _by_kind() -> dict[tuple[str, str, str], Node]:
+    found: dict[tuple[str, str, str], Node] = {}
+    for node in definitions().values():
+        for each in node.get("x-kubernetes-group-version-kind", ()):
+            found.setdefault((each["group"], each["version"], each["kind"]), node)
+    return found
+
+
+@lru_cache(maxsize=512)
+def of_kind(group: str, version: str, kind: str) -> Node | None:
+    """The schema of a built-in kind, or None for one that Kubernetes does not publish."""
+    return _by_kind().get((group, version, kind))
+
+
+def object_meta() -> Node:
+    return definitions()[OBJECT_META]
+
+
+def resolve(node: Node | None) -> Node | None:
+    """The node itself, with its reference followed and its own extensions kept."""
+    if node is None:
+        return None
+    reference = node.get("$ref")
+    if reference is None and len(node.get("allOf", ())) == 1:
+        reference = node["allOf"][0].get("$ref")
+    if reference is None:
+        return node
+    name = reference.rsplit("/", 1)[-1]
+    if name in SCALARS or name in ANYTHING:
+        return {"x-opaque": True, "x-name": name}
+    target = definitions().get(name, {})
+    extensions = {key: value for key, value in node.items() if key.startswith("x-kubernetes-")}
+    return {**target, **extensions} if extensions else target
+
+
+def is_opaque(node: Node | None) -> bool:
+    """Whether nothing is known about what may be inside."""
+    return node is None or bool(node.get("x-opaque")) or bool(node.get("x-kubernetes-preserve-unknown-fields"))
+
+
+def field(node: Node | None, name: str) -> Node | None:
+    """The schema of one field of an object, or of any value of a map."""
+    if node is None:
+        return None
+    properties = node.get("properties")
+    if properties and name in properties:
+        if name == "metadata" and not properties[name].get("$ref") and not properties[name].get("properties"):
+            return object_meta()
+        return resolve(properties[name])
+    extra = node.get("additionalProperties")
+    return resolve(extra) if isinstance(extra, dict) else None
+
+
+def is_map(node: Node | None) -> bool:
+    """Whether the keys are data (`labels`) rather than fields (`spec`)."""
+    return node is not None and not node.get("properties") and isinstance(node.get("additionalProperties"), dict)
+
+
+def is_atomic_map(node: Node | None) -> bool:
+    return (
+        node is None
+        or bool(node.get("x-opaque"))
+        or node.get("x-kubernetes-map-type") == "atomic"
+        or (
+            not node.get("properties")
+            and not isinstance(node.get("additionalProperties"), dict)
+            and not node.get("x-kubernetes-preserve-unknown-fields")
+        )
+    )
+
+
+def items(node: Node | None) -> Node | None:
+    return resolve(node.get("items")) if node else None
+
+
+def list_kind(node: Node | None) -> str:
+    """`map`, `set` or `atomic`, for server-side apply."""
+    return str((node or {}).get("x-kubernetes-list-type", "atomic"))
+
+
+def list_keys(node: Node | None) -> list[str]:
+    return list((node or {}).get("x-kubernetes-list-map-keys", ()))
+
+
+def merge_key(node: Node | None) -> str | None:
+    """The key by which a strategic merge patch merges this list, or None where it replaces it."""
+    if node and "merge" in str(node.get("x-kubernetes-patch-strategy", "")):
+        return str(node.get("x-kubernetes-patch-merge-key", ""))
+    return None
+
+
+def unknown_fields(value: Any, node: Node | None, at: str = "") -> list[str]:
+    """The paths of fields that the schema does not have."""
+    if is_opaque(node) and not (node or {}).get("properties"):
+        return []
+    found: list[str] = []
+    if isinstance(value, dict):
+        keeps = bool((node or {}).get("x-kubernetes-preserve-unknown-fields"))
+        for name, inner in value.items():
+            path = f"{at}.{name}" if at else name
+            known = field(node, name)
+            if known is None:
+                if not keeps and (node or {}).get("properties") and not (at == "" and name in ("apiVersion", "kind")):
+                    found.append(path)
+                continue
+            found += unknown_fields(inner, known, path)
+    elif isinstance(value, list):
+        each = items(node)
+        for index, inner in enumerate(value):
+            found += unknown_fields(inner, each, f"{at}[{index}]")
+    return found
+
+
+def prune(value: Any, node: Node | None) -> Any:
+    """The value without fields that the schema does not have, and without nulls in objects."""
+    if isinstance(value, dict):
+        if is_opaque(node) and not (node or {}).get("properties"):
+            return value
+        keeps = bool((node or {}).get("x-kubernetes-preserve-unknown-fields"))
+        kept = {}
+        for name, inner in value.items():
+            if inner is None:
+                continue
+            known = field(node, name)
+            if known is None and (node or {}).get("properties") and not keeps and name not in ("apiVersion", "kind"):
+                continue
+            kept[name] = prune(inner, known)
+        return kept
+    if isinstance(value, list):
+        each = items(node)
+        return [prune(inner, each) for inner in value]
+    return value

@@ -1,0 +1,80 @@
+"""What the product knows at the demo's first start: a person, a team, both clusters, the store and the pair.
+
+Everything goes through the product's own services, as if a person had entered it. A second start finds its own work
+and only renews what the new start changed (ports, keys).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth import get_user_model
+
+from audit.actor import Actor
+from clusters import services
+from clusters.models import Cluster, ClusterPair, ObjectStore
+from demo.run import PASSWORD, USER
+from teams.models import ApiToken, Membership, Role, Team
+
+TEAM = "Content platform"
+STORAGE_CLASSES = {"gp3": "gp3-csi", "efs-rwx": "efs-sc"}
+
+
+def seed(kubeconfigs: dict[str, str], s3: dict[str, Any]) -> None:
+    """Make, or bring up to date, what the demo starts with."""
+    user, made = get_user_model().objects.get_or_create(
+        username=USER, defaults={"is_staff": True, "is_superuser": True}
+    )
+    if made:
+        user.set_password(PASSWORD)
+        user.save()
+    team, _made = Team.objects.get_or_create(name=TEAM)
+    Membership.objects.update_or_create(team=team, user=user, defaults={"role": Role.ADMIN})
+    by = Actor(user=user, address="127.0.0.1", user_agent="manage.py demo")
+    clusters = {name: _cluster(team, name, kubeconfig, by) for name, kubeconfig in kubeconfigs.items()}
+    store = _object_store(team, s3, by)
+    if not ClusterPair.objects.filter(team=team, name="dev-to-prod").exists():
+        services.add_pair(
+            team,
+            name="dev-to-prod",
+            source=clusters["dev"],
+            destination=clusters["prod"],
+            object_store=store,
+            storage_class_mapping=STORAGE_CLASSES,
+            by=by,
+        )
+
+
+def token() -> str:
+    """A fresh API token of the demo's person; earlier ones of this name are revoked."""
+    user = get_user_model().objects.get(username=USER)
+    ApiToken.objects.filter(user=user, name="demo").delete()
+    return ApiToken.issue(user, "demo")[1]
+
+
+DESCRIPTIONS = {"dev": "Development, Ohio (us-east-2)", "prod": "Production, Oregon (us-west-2)"}
+
+
+def _cluster(team: Team, name: str, kubeconfig: str, by: Actor) -> Cluster:
+    known = Cluster.objects.filter(team=team, name=name).first()
+    if known is None:
+        return services.add_cluster(team, name=name, kubeconfig=kubeconfig, description=DESCRIPTIONS[name], by=by)
+    if known.kubeconfig != kubeconfig:
+        services.update_cluster(known, kubeconfig=kubeconfig, by=by)
+    return known
+
+
+def _object_store(team: Team, s3: dict[str, Any], by: Actor) -> ObjectStore:
+    fields = {
+        "endpoint": s3["endpoint"],
+        "region": s3["region"],
+        "bucket": s3["bucket"],
+        "access_key_id": s3["access_key_id"],
+        "secret_access_key": s3["secret_access_key"],
+    }
+    known = ObjectStore.objects.filter(team=team, name="embedded").first()
+    if known is None:
+        return services.add_object_store(team, name="embedded", prefix="kubemotion", path_style=True, by=by, **fields)
+    if any(getattr(known, name) != value for name, value in fields.items()):
+        services.update_object_store(known, by=by, **fields)
+    return known

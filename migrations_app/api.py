@@ -1,0 +1,284 @@
+"""The API of migrations: plan, start, watch, cancel, remove."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+from django_filters.rest_framework import FilterSet
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, extend_schema_field
+from rest_framework import serializers, status
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from audit.actor import Actor
+from clusters.models import ClusterPair
+from migrations_app import events, services
+from migrations_app.models import Migration, MigrationEvent, MigrationResource, MigrationVolume
+from migrations_app.summary import Summary, summaries_of, summary_of
+from teams import access
+from teams.access import Action
+from teams.api import StrictSerializer, TeamOwnedViewSet, VisibleField
+from teams.refusals import Refusal
+
+MOST_KEY_CHARACTERS = 100
+
+
+class SummarySerializer(serializers.Serializer[Any]):
+    volumes_total = serializers.IntegerField()
+    volumes_done = serializers.IntegerField()
+    resources_total = serializers.IntegerField()
+    resources_done = serializers.IntegerField()
+    bytes_total = serializers.IntegerField(help_text="Bytes of file content.")
+    bytes_done = serializers.IntegerField(help_text="Bytes of file content that are restored.")
+    last_event_seq = serializers.IntegerField(help_text="Number of the last event.")
+
+
+class Choice(StrictSerializer):
+    """What moves: a pair, namespaces of its source, and how storage classes translate."""
+
+    pair = VisibleField(ClusterPair)
+    namespaces = serializers.ListField(child=serializers.CharField(max_length=63), min_length=1, max_length=100)
+    storage_class_mapping = serializers.DictField(
+        child=serializers.CharField(max_length=253),
+        required=False,
+        help_text="Source class to destination class; adds to, and wins over, the pair's mapping.",
+    )
+
+
+class PlanClaimSerializer(serializers.Serializer[Any]):
+    namespace = serializers.CharField()
+    name = serializers.CharField()
+    capacity_bytes = serializers.IntegerField()
+    source_class = serializers.CharField(allow_blank=True)
+    destination_class = serializers.CharField(allow_blank=True)
+    access_modes = serializers.ListField(child=serializers.CharField())
+    phase = serializers.CharField()
+
+
+class PlanProblemSerializer(serializers.Serializer[Any]):
+    status = serializers.ChoiceField(choices=["warning", "failure"])
+    message = serializers.CharField()
+    remedy = serializers.CharField(allow_blank=True)
+
+
+class PlanSerializer(serializers.Serializer[Any]):
+    """What would move. Nothing has been touched."""
+
+    namespaces = serializers.ListField(child=serializers.CharField())
+    claims = PlanClaimSerializer(many=True)
+    objects = serializers.DictField(child=serializers.IntegerField(), help_text="Kind to count.")
+    problems = PlanProblemSerializer(many=True)
+
+
+class MigrationListSerializer(serializers.ListSerializer[Any]):
+    """Counts once for the whole page."""
+
+    summaries: dict[uuid.UUID, Summary]
+
+    def to_representation(self, data: Any) -> list[Any]:
+        rows = list(data)
+        self.summaries = summaries_of(rows)
+        return super().to_representation(rows)
+
+
+class MigrationSerializer(StrictSerializer, serializers.ModelSerializer[Migration]):
+    pair = VisibleField(ClusterPair)
+    name = serializers.CharField(
+        required=False, allow_blank=True, max_length=63, help_text="Made from the first namespace if left out."
+    )
+    namespaces = serializers.ListField(child=serializers.CharField(max_length=63), min_length=1, max_length=100)
+    storage_class_mapping = serializers.DictField(child=serializers.CharField(max_length=253), required=False)
+    stage_times = serializers.DictField(child=serializers.DateTimeField(), read_only=True)
+    created_by = serializers.CharField(read_only=True, allow_null=True, source="created_by.username", default=None)
+    summary = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Migration
+        list_serializer_class = MigrationListSerializer
+        fields = (
+            "id",
+            "name",
+            "team",
+            "pair",
+            "namespaces",
+            "include_volumes",
+            "include_resources",
+            "start_applications",
+            "storage_class_mapping",
+            "stage",
+            "status",
+            "reason",
+            "stage_times",
+            "created_at",
+            "created_by",
+            "started_at",
+            "finished_at",
+            "cancel_requested_at",
+            "cleaned_up",
+            "summary",
+        )
+        read_only_fields = (
+            "team",
+            "stage",
+            "status",
+            "reason",
+            "created_at",
+            "started_at",
+            "finished_at",
+            "cancel_requested_at",
+            "cleaned_up",
+        )
+        validators: tuple[Any, ...] = ()
+
+    @extend_schema_field(SummarySerializer)
+    def get_summary(self, migration: Migration) -> Summary:
+        if isinstance(self.parent, MigrationListSerializer):
+            return self.parent.summaries[migration.pk]
+        return summary_of(migration)
+
+
+class VolumeSerializer(serializers.ModelSerializer[MigrationVolume]):
+    percent = serializers.IntegerField(read_only=True)
+    access_modes = serializers.ListField(child=serializers.CharField(), read_only=True)
+    unkept = serializers.ListField(child=serializers.DictField(), read_only=True)
+
+    class Meta:
+        model = MigrationVolume
+        exclude = ("migration", "source_claim", "measured_at")
+
+
+class ResourceSerializer(serializers.ModelSerializer[MigrationResource]):
+    class Meta:
+        model = MigrationResource
+        exclude = ("migration", "order", "created_uid")
+
+
+class EventSerializer(serializers.ModelSerializer[MigrationEvent]):
+    class Meta:
+        model = MigrationEvent
+        exclude = ("id", "migration")
+
+
+class CancelSerializer(StrictSerializer):
+    remove = serializers.BooleanField(
+        default=True, help_text="Also remove from the destination exactly what this migration created."
+    )
+
+
+class MigrationFilter(FilterSet):
+    class Meta:
+        model = Migration
+        fields = {
+            "name": ["exact", "icontains"],
+            "status": ["exact"],
+            "stage": ["exact"],
+            "team": ["exact"],
+            "pair": ["exact"],
+            "created_at": ["gte", "lte"],
+        }
+
+
+class MigrationViewSet(TeamOwnedViewSet):
+    """Migrations of the caller's teams."""
+
+    rows = Migration.objects.select_related("team", "created_by").defer("data_key").order_by("-created_at")
+    serializer_class = MigrationSerializer
+    filterset_class = MigrationFilter
+    ordering_fields = ("name", "status", "stage", "created_at", "started_at", "finished_at")
+
+    def _pair(self, given: dict[str, Any]) -> ClusterPair:
+        pair: ClusterPair = given.pop("pair")
+        access.require(self.request.user, Action.OPERATE, pair.team)
+        return pair
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter(
+                "Idempotency-Key",
+                OpenApiTypes.STR,
+                OpenApiParameter.HEADER,
+                description="The same key with the same body starts one migration, however often it is sent.",
+            )
+        ],
+        responses={201: MigrationSerializer, 200: MigrationSerializer},
+        examples=[
+            OpenApiExample(
+                "One namespace with its data",
+                request_only=True,
+                value={
+                    "pair": "6f1c3f7e-0c0d-4a3e-9d8e-3f3c1a1f2b10",
+                    "name": "cmsmigration",
+                    "namespaces": ["cms"],
+                },
+            )
+        ],
+    )
+    def create(self, request: Request) -> Response:
+        """Start a migration. 200 instead of 201 where this Idempotency-Key had started it before."""
+        given = self.validated()
+        pair = self._pair(given)
+        key = request.headers.get("Idempotency-Key", "").strip() or None
+        if key is not None and len(key) > MOST_KEY_CHARACTERS:
+            raise Refusal(_("The Idempotency-Key is longer than %(most)s characters.") % {"most": MOST_KEY_CHARACTERS})
+        known = key is not None and Migration.objects.filter(team=pair.team, idempotency_key=key).exists()
+        made = services.start(pair.team, pair=pair, **given, idempotency_key=key, by=Actor.of(request))
+        return self.answer(made, status.HTTP_200_OK if known else status.HTTP_201_CREATED)
+
+    @extend_schema(request=Choice, responses=PlanSerializer)
+    @action(detail=False, methods=["post"])
+    def plan(self, request: Request) -> Response:
+        """What a migration would move, and what stands in its way. Nothing is touched."""
+        given = self.validated(Choice)
+        plan = services.plan(self._pair(given), **given)
+        return Response(PlanSerializer(asdict(plan)).data)
+
+    @extend_schema(request=CancelSerializer, responses=MigrationSerializer)
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, pk: str) -> Response:
+        """Stop the migration."""
+        migration = self.object_for(Action.OPERATE)
+        return self.answer(services.cancel(migration, **self.validated(CancelSerializer), by=Actor.of(request)))
+
+    def destroy(self, request: Request, pk: str) -> Response:
+        """Forget a finished migration. Nothing happens on the clusters."""
+        services.remove(self.object_for(Action.OPERATE), by=Actor.of(request))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(responses=VolumeSerializer(many=True), filters=False)
+    @action(detail=True)
+    def volumes(self, request: Request, pk: str) -> Response:
+        """The claims, and how far their data has come."""
+        return self._page(self.object_for(Action.VIEW).volumes.all(), VolumeSerializer)
+
+    @extend_schema(responses=ResourceSerializer(many=True), filters=False)
+    @action(detail=True)
+    def resources(self, request: Request, pk: str) -> Response:
+        """The Kubernetes objects, and what became of each."""
+        return self._page(self.object_for(Action.VIEW).resources.all(), ResourceSerializer)
+
+    @extend_schema(
+        responses=EventSerializer(many=True),
+        filters=False,
+        parameters=[
+            OpenApiParameter("after", OpenApiTypes.INT, description="Only events with a higher number than this.")
+        ],
+    )
+    @action(detail=True)
+    def events(self, request: Request, pk: str) -> Response:
+        """The events in the order of their numbers, which have no gaps."""
+        after = request.query_params.get("after", "0")
+        if not (after.isascii() and after.isdigit() and len(after) <= 18):
+            message = _("This is not the number of an event.")
+            raise Refusal(message, errors={"after": [message]})
+        return self._page(events.since(self.object_for(Action.VIEW), int(after)), EventSerializer)
+
+    def _page(self, rows: QuerySet[Any], serializer: type[serializers.ModelSerializer[Any]]) -> Response:
+        page: Iterable[Any] = self.paginate_queryset(rows) or []
+        return self.get_paginated_response(serializer(page, many=True).data)

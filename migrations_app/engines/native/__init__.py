@@ -1,0 +1,19 @@
+"""The native engine: mover Jobs carry the volumes through the object store; we carry the objects ourselves.
+
+    engine.py         which stage comes next
+    sides.py          the two clusters, and what their refusals mean for a migration
+    claims.py         claims as a cluster has them, and who uses them
+    survey.py         the look around before anything is touched: the plan, and the first stage
+    manifests.py      Jobs, Secrets, claims and namespaces as plain dicts
+    places.py         namespaces and claims on the destination
+    movers.py         a volume's two Jobs: started, looked at, ended
+    measuring.py      from progress lines to bars, a rate and the time to go
+    volumes.py        the stage Volumes
+    applications.py   the stage Applications
+    verification.py   the stage Final: is all there, and does it run?
+    cleanup.py        clean-up after a verdict, and the way back of a cancelled migration
+
+Every step can be repeated, and may die anywhere: names are derived from the migration, so that a step finds its own
+earlier work; everything that we create carries the label `kubemotion.io/migration`; rows are written after the
+clusters, in one transaction with the renewal of the lease, so that a worker that lost it writes nothing.
+"""

@@ -1,0 +1,109 @@
+"""Claims as a cluster has them, and the pods that use them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from clusters.kube.connection import Connection
+from migrations_app.engines.native import manifests
+from migrations_app.engines.native.quantities import to_bytes
+from migrations_app.models import Migration, MigrationVolume
+
+Object = dict[str, Any]
+CLAIMS = "persistentvolumeclaims"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim as a cluster has it. `size` is what it has, or what it asks for where that is more."""
+
+    namespace: str
+    name: str
+    volume: str
+    size: str
+    storage_class: str
+    access_modes: list[str]
+    mode: str
+    phase: str
+    raw: Object
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def bytes(self) -> int:
+        return to_bytes(self.size)
+
+    @property
+    def is_bound(self) -> bool:
+        return self.phase == "Bound"
+
+    @property
+    def is_going(self) -> bool:
+        return "deletionTimestamp" in self.raw["metadata"]
+
+
+def claim_of(raw: Object) -> Claim:
+    """The claim that an API object describes."""
+    spec, status = raw["spec"], raw.get("status") or {}
+    requested = spec.get("resources", {}).get("requests", {}).get("storage", "0")
+    granted = (status.get("capacity") or {}).get("storage", "0")
+    return Claim(
+        namespace=raw["metadata"]["namespace"],
+        name=raw["metadata"]["name"],
+        volume=spec.get("volumeName", ""),
+        size=granted if to_bytes(granted) >= to_bytes(requested) else requested,
+        storage_class=spec.get("storageClassName") or "",
+        access_modes=spec.get("accessModes") or [],
+        mode=spec.get("volumeMode") or "Filesystem",
+        phase=status.get("phase") or "Pending",
+        raw=raw,
+    )
+
+
+def claims_in(connection: Connection, namespace: str) -> list[Claim]:
+    """The claims of the namespace by name, those that are being deleted left out."""
+    found = [claim_of(raw) for raw in connection.list(CLAIMS, namespace)]
+    return sorted((claim for claim in found if not claim.is_going), key=lambda claim: claim.name)
+
+
+def volume_of(migration: Migration, claim: Claim, destination_class: str) -> MigrationVolume:
+    """The row for a claim, not saved: enough to make the destination's claim from."""
+    metadata = claim.raw["metadata"]
+    return MigrationVolume(
+        migration=migration,
+        namespace=claim.namespace,
+        claim=claim.name,
+        volume=claim.volume,
+        volume_mode=claim.mode,
+        access_modes=claim.access_modes,
+        capacity_bytes=claim.bytes,
+        source_class=claim.storage_class,
+        destination_class=destination_class,
+        source_claim={
+            "metadata": {key: metadata[key] for key in ("labels", "annotations") if key in metadata},
+            "size": claim.size,
+        },
+    )
+
+
+def users_of_claims(connection: Connection, namespace: str) -> dict[str, list[Object]]:
+    """The pods of the namespace that run or will, but for movers, by the names of the claims that they use."""
+    users: dict[str, list[Object]] = {}
+    for pod in connection.list("pods", namespace):
+        ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+        if ended or manifests.VOLUME_LABEL in (pod["metadata"].get("labels") or {}):
+            continue
+        for claim in _claims_of(pod):
+            users.setdefault(claim, []).append(pod)
+    return users
+
+
+def _claims_of(pod: Object) -> Iterator[str]:
+    for volume in pod["spec"].get("volumes") or ():
+        if claim := (volume.get("persistentVolumeClaim") or {}).get("claimName"):
+            yield claim
+        elif "ephemeral" in volume:
+            yield f"{pod['metadata']['name']}-{volume['name']}"

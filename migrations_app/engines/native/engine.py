@@ -1,0 +1,78 @@
+"""The native engine's state machine: which stage comes next, and which part takes its step."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import transaction
+
+from clusters.models import ClusterPair
+from migrations_app import events, progress
+from migrations_app.engines import MigrationError, Plan, RetriableError
+from migrations_app.engines.native import applications, cleanup, survey, verification, volumes
+from migrations_app.lease import Lease
+from migrations_app.models import Migration, Stage, Status
+
+AT_ONCE = timedelta(0)
+SOON = timedelta(seconds=1)
+# A stage's own step, and the stage that follows. PreExecRule and PostExecRule have no work until there are rules.
+STAGES = {
+    Stage.VOLUMES: (volumes.step, Stage.APPLICATIONS),
+    Stage.APPLICATIONS: (applications.step, Stage.FINAL),
+}
+
+
+class NativeEngine:
+    """See `migrations_app.engines.MigrationEngine`."""
+
+    def plan(self, pair: ClusterPair, namespaces: list[str], classes: dict[str, str]) -> Plan:
+        return survey.plan(pair, namespaces, classes)
+
+    def step(self, migration: Migration, lease: Lease) -> timedelta | None:
+        if migration.is_finished:
+            return cleanup.step(migration, lease)
+        if migration.stage == Stage.INITIAL:
+            progress.enter(migration, Stage.INITIAL)
+            survey.begin(migration, lease)
+            return self._enter(migration, lease, Stage.VOLUMES if migration.include_volumes else Stage.APPLICATIONS)
+        if migration.stage == Stage.FINAL:
+            again = verification.step(migration, lease)
+            return AT_ONCE if again is None else again
+        step, following = STAGES[Stage(migration.stage)]
+        again = step(migration, lease)
+        return self._enter(migration, lease, following) if again is None else again
+
+    @staticmethod
+    def _enter(migration: Migration, lease: Lease, stage: Stage) -> timedelta:
+        with transaction.atomic():
+            lease.renew()
+            progress.enter(migration, stage)
+        return AT_ONCE
+
+    def cancel(self, migration: Migration, lease: Lease) -> timedelta | None:
+        try:
+            return self._cancel(migration, lease)
+        except MigrationError as error:
+            # A cancellation is not given up: what was made has to be found and removed.
+            raise RetriableError(str(error)) from error
+
+    @staticmethod
+    def _cancel(migration: Migration, lease: Lease) -> timedelta | None:
+        if not cleanup.stop_movers(migration, lease):
+            return SOON
+        said = "Cancelled. What it had made on the destination was left there; the source was not changed."
+        staying: list[str] = []
+        if migration.remove_when_cancelled:
+            if left := cleanup.take_back(migration, lease):
+                progress.note(migration, f"Cancelling: waiting until {len(left)} objects are gone")
+                return SOON
+            staying = cleanup.remove_namespaces(migration, lease)
+            said = "Cancelled. What it had made on the destination was removed; the source was not changed."
+        with transaction.atomic():
+            lease.renew()
+            cleanup.mark_cancelled(migration, removed=migration.remove_when_cancelled)
+            for namespace in staying:
+                message = f"Namespace {namespace} stays, because others have put something there"
+                events.emit(migration, "NamespaceStays", message, warning=True)
+            progress.finish(migration, Status.CANCELLED, said)
+        return AT_ONCE

@@ -1,0 +1,214 @@
+"""The Jobs and Secrets of the movers, and the claims and namespaces on the destination, as plain dicts.
+
+Every name is derived from the migration and the volume, so that a repeated step finds its own work.
+"""
+
+from __future__ import annotations
+
+import base64
+import posixpath
+from typing import Any, Literal
+
+from django.conf import settings
+
+from clusters.models import ObjectStore
+from migrations_app.models import Migration, MigrationVolume
+from migrations_app.resources.marks import MANAGED_BY, MIGRATION_LABEL, SOURCE_ANNOTATION
+from migrations_app.resources.transform import FOREIGN_ANNOTATIONS
+
+Object = dict[str, Any]
+Direction = Literal["push", "pull"]
+MOUNT_PATH = "/data"
+VOLUME_LABEL = "kubemotion.io/volume"
+# Exit codes of the mover that trying again cannot mend: usage, refused store, integrity, no space, unreadable, foreign.
+HOPELESS_EXIT_CODES = [2, 4, 5, 6, 7, 8]
+RETRIES = 6
+# Root without root's power: to read every file, whoever owns it, and on the destination to give it back to its owner
+# with its modes and attributes. Nothing else: no privilege escalation, no other capability, a read-only root. There is
+# no fsGroup, because with one the kubelet would give all files of the volume to that group.
+CAPABILITIES: dict[str, list[str]] = {
+    "push": ["DAC_READ_SEARCH"],
+    "pull": ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "MKNOD", "SETFCAP"],
+}
+
+
+def job_name(direction: Direction, volume: MigrationVolume) -> str:
+    return f"kubemotion-{direction}-{volume.migration_id.hex[:8]}-{volume.pk}"
+
+
+def labels(migration: Migration, volume: MigrationVolume | None = None) -> dict[str, str]:
+    found = {**MANAGED_BY, MIGRATION_LABEL: str(migration.pk)}
+    return found if volume is None else {**found, VOLUME_LABEL: str(volume.pk)}
+
+
+def prefix(migration: Migration, volume: MigrationVolume | None = None) -> str:
+    """Where in the bucket the migration's (or one volume's) data lies."""
+    parts = [migration.pair.object_store.prefix.strip("/"), str(migration.pk)]
+    if volume is not None:
+        parts.append(str(volume.pk))
+    return posixpath.join(*[part for part in parts if part])
+
+
+def secret(direction: Direction, migration: Migration, volume: MigrationVolume, owner: Object) -> Object:
+    """What the mover needs to know and nobody else may: it goes with its Job."""
+    store = migration.pair.object_store
+    values = {
+        "MOVER_S3_ENDPOINT": store.endpoint,
+        "MOVER_S3_REGION": store.region,
+        "MOVER_S3_BUCKET": store.bucket,
+        "MOVER_S3_PREFIX": prefix(migration, volume),
+        "MOVER_S3_PATH_STYLE": str(store.path_style).lower(),
+        "MOVER_S3_CA_BUNDLE_PEM": store.ca_bundle,
+        "AWS_ACCESS_KEY_ID": store.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": store.secret_access_key,
+        "MOVER_DATA_KEY": migration.data_key,
+        "MOVER_VOLUME": str(volume),
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": job_name(direction, volume),
+            "namespace": volume.namespace,
+            "labels": labels(migration, volume),
+            "ownerReferences": [
+                {
+                    "apiVersion": "batch/v1",
+                    "kind": "Job",
+                    "name": owner["metadata"]["name"],
+                    "uid": owner["metadata"]["uid"],
+                }
+            ],
+        },
+        "type": "Opaque",
+        "data": {name: base64.b64encode(value.encode()).decode() for name, value in values.items() if value},
+    }
+
+
+def job(direction: Direction, migration: Migration, volume: MigrationVolume, user: Object | None = None) -> Object:
+    """The Job that carries the volume. `user` is a pod that holds the claim to its node: the mover goes there too."""
+    name = job_name(direction, volume)
+    pod: Object = {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": 10,
+        "securityContext": {"runAsUser": 0, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [
+            {
+                "name": "mover",
+                "image": settings.MOVER_IMAGE,
+                "args": [direction, "--path", MOUNT_PATH],
+                "envFrom": [{"secretRef": {"name": name}}],
+                "env": [
+                    {"name": "MOVER_TERMINATION_LOG", "value": "/dev/termination-log"},
+                    {"name": "TMPDIR", "value": "/tmp"},
+                ],
+                "terminationMessagePolicy": "FallbackToLogsOnError",
+                "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "512Mi"}},
+                "securityContext": {
+                    "allowPrivilegeEscalation": False,
+                    "readOnlyRootFilesystem": True,
+                    "capabilities": {"drop": ["ALL"], "add": CAPABILITIES[direction]},
+                },
+                "volumeMounts": [
+                    {"name": "data", "mountPath": MOUNT_PATH, **({"readOnly": True} if direction == "push" else {})},
+                    {"name": "tmp", "mountPath": "/tmp"},
+                ],
+            }
+        ],
+        "volumes": [
+            {"name": "data", "persistentVolumeClaim": {"claimName": volume.claim}},
+            {"name": "tmp", "emptyDir": {}},
+        ],
+    }
+    if user is not None:
+        pod["affinity"] = {"nodeAffinity": _on_node(user["spec"]["nodeName"])}
+        pod["tolerations"] = user["spec"].get("tolerations", [])
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name, "namespace": volume.namespace, "labels": labels(migration, volume)},
+        "spec": {
+            "backoffLimit": RETRIES,
+            "podFailurePolicy": {
+                "rules": [
+                    # A drained node is nobody's failure.
+                    {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+                    {
+                        "action": "FailJob",
+                        "onExitCodes": {"containerName": "mover", "operator": "In", "values": HOPELESS_EXIT_CODES},
+                    },
+                ]
+            },
+            # A service mesh's proxy would keep the Job from ever ending.
+            "template": {
+                "metadata": {
+                    "labels": {**labels(migration, volume), "sidecar.istio.io/inject": "false"},
+                    "annotations": {"linkerd.io/inject": "disabled"},
+                },
+                "spec": pod,
+            },
+        },
+    }
+
+
+def _on_node(name: str) -> Object:
+    term = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [name]}]}
+    return {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}
+
+
+# What a cluster or its management sets for itself. OpenShift's ranges of user ids (openshift.io/sa.scc.*) do travel:
+# the files belong to those ids, and pods are given theirs from these annotations.
+NOT_CARRIED = ("openshift.io/requester", "field.cattle.io/", "lifecycle.cattle.io/", "cattle.io/")
+
+
+def namespace(migration: Migration, source: Object) -> Object:
+    """The namespace on the destination: the source's labels and annotations, but not what clusters set themselves."""
+    metadata = source["metadata"]
+    annotations = {
+        name: value
+        for name, value in (metadata.get("annotations") or {}).items()
+        if not name.startswith(NOT_CARRIED) and name not in FOREIGN_ANNOTATIONS
+    }
+    kept = {k: v for k, v in (metadata.get("labels") or {}).items() if k != "kubernetes.io/metadata.name"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {
+            "name": metadata["name"],
+            "labels": {**kept, MIGRATION_LABEL: str(migration.pk)},
+            "annotations": {**annotations, SOURCE_ANNOTATION: str(migration.pair.source)},
+        },
+    }
+
+
+def claim(migration: Migration, volume: MigrationVolume) -> Object:
+    """The claim on the destination: the source's, with the mapped class and at least its capacity."""
+    source = volume.source_claim
+    metadata = source["metadata"]
+    annotations = {
+        name: value for name, value in (metadata.get("annotations") or {}).items() if name not in FOREIGN_ANNOTATIONS
+    }
+    spec: Object = {
+        "accessModes": list(volume.access_modes),
+        "volumeMode": volume.volume_mode,
+        "resources": {"requests": {"storage": source["size"]}},
+    }
+    if volume.destination_class:
+        spec["storageClassName"] = volume.destination_class
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {
+            "name": volume.claim,
+            "namespace": volume.namespace,
+            "labels": {**(metadata.get("labels") or {}), MIGRATION_LABEL: str(migration.pk)},
+            "annotations": {**annotations, SOURCE_ANNOTATION: str(migration.pair.source)},
+        },
+        "spec": spec,
+    }
+
+
+def store_of(migration: Migration) -> ObjectStore:
+    return migration.pair.object_store

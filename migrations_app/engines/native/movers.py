@@ -1,0 +1,221 @@
+"""One volume's two Jobs: started together, looked at, ended.
+
+What a mover says comes on its log, a JSON object per line, and its last word also as the termination message of its
+container; both outlive the process.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from clusters.kube import errors
+from clusters.kube.connection import Connection
+from migrations_app.engines.native import manifests
+from migrations_app.engines.native.claims import users_of_claims
+from migrations_app.engines.native.manifests import Direction
+from migrations_app.models import Migration, MigrationVolume
+
+Object = dict[str, Any]
+JOBS = "jobs.batch"
+JOB_UID = "batch.kubernetes.io/controller-uid"
+SECOND = 1.0
+# What has been there this long and does not run has a reason that people want to know.
+JOB_PATIENCE, POD_PATIENCE = 5 * SECOND, 10 * SECOND
+ORDINARY_WAITS = {"", "ContainerCreating", "PodInitializing"}
+
+
+@dataclass(frozen=True)
+class Mover:
+    """One mover at one look. `job` is None where there is none; `pod` is the one that counts, if any."""
+
+    job: Object | None = None
+    pod: Object | None = None
+    failed_pods: list[Object] = field(default_factory=list)
+
+    @property
+    def is_going(self) -> bool:
+        """Whether the Job is being deleted: it has to be gone before another one can take its name."""
+        return self.job is not None and "deletionTimestamp" in self.job["metadata"]
+
+    @property
+    def has_succeeded(self) -> bool:
+        return self._condition("Complete") is not None or self._condition("SuccessCriteriaMet") is not None
+
+    @property
+    def has_failed(self) -> bool:
+        return self._condition("Failed") is not None
+
+    @property
+    def is_running(self) -> bool:
+        return self.pod is not None and _state(self.pod, "running") is not None
+
+    def result(self) -> Object | None:
+        """What the mover said at its successful end; None where nobody kept it."""
+        return None if self.pod is None else parse(_last_words(self.pod)).get("result")
+
+    def failure(self) -> str:
+        """Why the last pod that failed did, in the mover's own words where it had any."""
+        if self.failed_pods:
+            return _why_failed(self.failed_pods[-1])
+        condition = self._condition("Failed") or {}
+        return str(condition.get("message") or "The Job failed, and no pod of it is left to ask.")
+
+    def _condition(self, kind: str) -> Object | None:
+        conditions = ((self.job or {}).get("status") or {}).get("conditions") or ()
+        return next((each for each in conditions if each["type"] == kind and each["status"] == "True"), None)
+
+
+def selector(migration: Migration) -> str:
+    """Selects the migration's movers, their pods and Secrets: only they are of a volume."""
+    return f"{manifests.MIGRATION_LABEL}={migration.pk},{manifests.VOLUME_LABEL}"
+
+
+def ensure(connection: Connection, direction: Direction, migration: Migration, volume: MigrationVolume) -> None:
+    """Make the Job and its Secret unless they are there; repeating is safe. Raises KubeError."""
+    name = manifests.job_name(direction, volume)
+    try:
+        job = connection.get(JOBS, name, volume.namespace)
+    except errors.NotFound:
+        user = _pod_using(connection, volume) if direction == "push" else None
+        try:
+            job = connection.create(JOBS, manifests.job(direction, migration, volume, user))
+        except errors.AlreadyExists:
+            job = connection.get(JOBS, name, volume.namespace)
+    # The Job comes first because it owns the Secret; its pod waits until the Secret is there.
+    secret = manifests.secret(direction, migration, volume, job)
+    try:
+        connection.create("secrets", secret)
+    except errors.AlreadyExists:
+        present = connection.get("secrets", name, volume.namespace)
+        if present["metadata"].get("ownerReferences") != secret["metadata"]["ownerReferences"]:
+            # An earlier Job's, which goes with it.
+            connection.delete("secrets", name, volume.namespace, uid=present["metadata"]["uid"])
+            connection.create("secrets", secret)
+
+
+def _pod_using(connection: Connection, volume: MigrationVolume) -> Object | None:
+    """The pod beside which the pusher has to run: a volume of one node can be mounted only there."""
+    if {"ReadWriteMany", "ReadOnlyMany"} & set(volume.access_modes):
+        return None
+    users = users_of_claims(connection, volume.namespace).get(volume.claim, [])
+    return next((pod for pod in users if pod["spec"].get("nodeName")), None)
+
+
+def movers_in(connection: Connection, migration: Migration, namespace: str) -> dict[str, Mover]:
+    """The migration's movers of one namespace by the names of their Jobs: two requests, whatever their number."""
+    jobs = {
+        job["metadata"]["name"]: job for job in connection.list(JOBS, namespace, label_selector=selector(migration))
+    }
+    pods: dict[str, list[Object]] = {}
+    for pod in connection.list("pods", namespace, label_selector=selector(migration)):
+        pods.setdefault((pod["metadata"].get("labels") or {}).get(JOB_UID, ""), []).append(pod)
+    return {name: _mover(job, pods.get(job["metadata"]["uid"], [])) for name, job in jobs.items()}
+
+
+def _mover(job: Object, pods: list[Object]) -> Mover:
+    pods = sorted(pods, key=lambda pod: pod["metadata"]["creationTimestamp"])
+    failed = [pod for pod in pods if phase_of(pod) == "Failed"]
+    succeeded = [pod for pod in pods if phase_of(pod) == "Succeeded"]
+    alive = [pod for pod in pods if pod not in failed and "deletionTimestamp" not in pod["metadata"]]
+    candidates = succeeded or alive
+    return Mover(job, candidates[-1] if candidates else None, failed)
+
+
+def phase_of(pod: Object) -> str:
+    return str((pod.get("status") or {}).get("phase", ""))
+
+
+def _state(pod: Object, kind: str) -> Object | None:
+    statuses = (pod.get("status") or {}).get("containerStatuses") or ()
+    return next((each["state"][kind] for each in statuses if kind in (each.get("state") or {})), None)
+
+
+def _last_words(pod: Object) -> str:
+    return str((_state(pod, "terminated") or {}).get("message") or "")
+
+
+def parse(text: str) -> dict[str, Object]:
+    """The last line of each type in the mover's output; other lines are passed over."""
+    return {line["type"]: line for line in lines(text)}
+
+
+def lines(text: str) -> list[Object]:
+    """The mover's own lines in its output."""
+    found = []
+    for line in text.splitlines():
+        if not line.startswith("{"):
+            continue
+        try:
+            said = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(said, dict) and isinstance(said.get("type"), str):
+            found.append(said)
+    return found
+
+
+def _why_failed(pod: Object) -> str:
+    error = parse(_last_words(pod)).get("error")
+    if error:
+        return str(error.get("message") or error.get("code"))
+    ended = _state(pod, "terminated")
+    if ended is None:
+        status = pod.get("status") or {}
+        return str(status.get("message") or status.get("reason") or "The pod failed.")
+    if ended.get("reason") == "OOMKilled":
+        return "The mover ran out of memory and was killed."
+    said = str(ended.get("message") or "").strip()[-300:]
+    return f"The mover ended with exit code {ended.get('exitCode')}{f': {said}' if said else '.'}"
+
+
+def why_not_running(connection: Connection, mover: Mover) -> str:
+    """What keeps the mover from running, in the cluster's own words; empty while it is only young."""
+    if mover.job is None or mover.is_running:
+        return ""
+    if mover.pod is None:
+        return _latest_warning(connection, mover.job) if _age(mover.job) > JOB_PATIENCE else ""
+    for condition in (mover.pod.get("status") or {}).get("conditions") or ():
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return f"{condition.get('reason', '')}: {condition.get('message', '')}".strip(": ")
+    waiting = _state(mover.pod, "waiting") or {}
+    if waiting.get("reason", "") not in ORDINARY_WAITS:
+        # The Secret follows its Job within a moment; that is not worth telling.
+        young = waiting["reason"] == "CreateContainerConfigError" and _age(mover.pod) < POD_PATIENCE
+        return "" if young else f"{waiting['reason']}: {waiting.get('message', '')}".strip(": ")
+    return _latest_warning(connection, mover.pod) if _age(mover.pod) > POD_PATIENCE else ""
+
+
+def _age(obj: Object) -> float:
+    """Seconds since the cluster created it."""
+    created = datetime.fromisoformat(obj["metadata"]["creationTimestamp"])
+    return (datetime.now(UTC) - created).total_seconds()
+
+
+def _latest_warning(connection: Connection, obj: Object) -> str:
+    """The newest warning about the object. What may not be read is not told: it is only an explanation."""
+    metadata = obj["metadata"]
+    try:
+        found = list(
+            connection.list(
+                "events", metadata["namespace"], field_selector=f"involvedObject.uid={metadata['uid']},type=Warning"
+            )
+        )
+    except errors.Forbidden:
+        return ""
+    found.sort(key=lambda event: event.get("lastTimestamp") or event["metadata"]["creationTimestamp"])
+    return f"{found[-1].get('reason')}: {found[-1].get('message', '')}" if found else ""
+
+
+def end(connection: Connection, migration: Migration, namespace: str) -> bool:
+    """Delete all of the migration's Jobs and Secrets in the namespace; whether nothing of them, nor a pod, is left."""
+    gone = True
+    for resource in (JOBS, "secrets"):
+        for each in list(connection.list(resource, namespace, label_selector=selector(migration))):
+            gone = False
+            metadata = each["metadata"]
+            if not metadata.get("deletionTimestamp"):
+                connection.delete(resource, metadata["name"], namespace, uid=metadata["uid"])
+    return gone and next(connection.list("pods", namespace, label_selector=selector(migration)), None) is None

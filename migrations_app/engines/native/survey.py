@@ -1,0 +1,329 @@
+"""The look around before anything is touched: what would move, and what stands in the way.
+
+`plan` shows it to a person; `begin` does the same for a migration that was started, and writes its volumes down.
+"""
+
+from __future__ import annotations
+
+import base64
+import difflib
+import secrets
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import transaction
+
+from clusters.kube import errors
+from clusters.kube.connection import Connection
+from clusters.models import ClusterPair
+from migrations_app import events
+from migrations_app.engines import MigrationError, Plan
+from migrations_app.engines.native.claims import Claim, claims_in, users_of_claims, volume_of
+from migrations_app.engines.native.sides import Side, both_sides
+from migrations_app.lease import Lease
+from migrations_app.models import Migration, MigrationVolume
+from migrations_app.resources import apply
+from migrations_app.resources.collect import Collected, collect
+from migrations_app.resources.marks import migration_of
+from migrations_app.resources.transform import Options, transformed
+
+Object = dict[str, Any]
+DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
+SHOWN = 5
+
+# What the engine does on a side, as verb, resource and subresource.
+MOVERS = (
+    ("create", "jobs.batch", ""),
+    ("delete", "jobs.batch", ""),
+    ("create", "secrets", ""),
+    ("delete", "secrets", ""),
+    ("list", "pods", ""),
+    ("get", "pods", "log"),
+)
+NEEDED = {
+    "source": (("list", "persistentvolumeclaims", ""), *MOVERS),
+    "destination": (("create", "persistentvolumeclaims", ""), *MOVERS),
+}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for. `migration_id` tells what is there because the migration itself made it."""
+
+    pair: ClusterPair
+    namespaces: list[str]
+    classes: dict[str, str]
+    include_volumes: bool = True
+    include_resources: bool = True
+    start_applications: bool = True
+    migration_id: str = ""
+
+    @classmethod
+    def by(cls, migration: Migration) -> Wanted:
+        return cls(
+            pair=migration.pair,
+            namespaces=migration.namespaces,
+            classes=migration.classes(),
+            include_volumes=migration.include_volumes,
+            include_resources=migration.include_resources,
+            start_applications=migration.start_applications,
+            migration_id=str(migration.pk),
+        )
+
+    def class_for(self, source_class: str) -> str:
+        """The destination's class for one of the source; empty means the destination's default."""
+        return self.classes.get(source_class, source_class)
+
+    def options(self) -> Options:
+        return Options(
+            migration_id=self.migration_id,
+            source=str(self.pair.source),
+            start_applications=self.start_applications,
+            storage_classes=self.classes,
+        )
+
+
+@dataclass
+class Survey:
+    """What would move, and what is wrong with that: `problems` as in a Plan."""
+
+    claims: list[Claim] = field(default_factory=list)
+    collected: Collected = field(default_factory=lambda: Collected([], []))
+    problems: list[dict[str, str]] = field(default_factory=list)
+
+    def failure(self, message: str, remedy: str = "") -> None:
+        self.problems.append({"status": "failure", "message": message, "remedy": remedy})
+
+    def warning(self, message: str) -> None:
+        self.problems.append({"status": "warning", "message": message, "remedy": ""})
+
+    def failures(self) -> list[str]:
+        """The failures, each as one text with what to do about it."""
+        return [f"{each['message']} {each['remedy']}".strip() for each in self.problems if each["status"] == "failure"]
+
+
+def plan(pair: ClusterPair, namespaces: list[str], classes: dict[str, str]) -> Plan:
+    """What a migration would move, and what stands in its way. Raises MigrationError, RetriableError."""
+    wanted = Wanted(pair, namespaces, classes)
+    found = survey(wanted)
+    rows = [
+        {
+            "namespace": claim.namespace,
+            "name": claim.name,
+            "capacity_bytes": claim.bytes,
+            "source_class": claim.storage_class,
+            "destination_class": wanted.class_for(claim.storage_class),
+            "access_modes": claim.access_modes,
+            "phase": claim.phase,
+        }
+        for claim in found.claims
+    ]
+    counts = Counter(each["kind"] for each in found.collected.objects)
+    return Plan(namespaces, rows, dict(sorted(counts.items())), found.problems)
+
+
+def begin(migration: Migration, lease: Lease) -> None:
+    """Check everything that can be checked before anything is touched, and write the volumes down.
+
+    Raises MigrationError with all that stands in the way, RetriableError where a cluster is out of reach.
+    """
+    wanted = Wanted.by(migration)
+    found = survey(wanted)
+    if wrong := found.failures():
+        more = f" And {len(wrong) - SHOWN} more." if len(wrong) > SHOWN else ""
+        raise MigrationError(" ".join(wrong[:SHOWN]) + more)
+    volumes = [
+        volume_of(migration, claim, wanted.class_for(claim.storage_class))
+        for claim in found.claims
+        if claim.is_bound and migration.include_volumes
+    ]
+    with transaction.atomic():
+        lease.renew()
+        MigrationVolume.objects.bulk_create(volumes, ignore_conflicts=True)
+        if not migration.data_key:
+            migration.data_key = base64.b64encode(secrets.token_bytes(32)).decode()
+            migration.save(update_fields=["data_key"])
+        for problem in found.problems:
+            events.emit(migration, "Skipped", problem["message"], warning=True)
+
+
+def survey(wanted: Wanted) -> Survey:
+    """Look at both sides; nothing is changed. Raises MigrationError where one does not let us in, RetriableError."""
+    found = Survey()
+    source, destination = both_sides(wanted.pair)
+    with source.asked(at_first=True) as connection:
+        _namespaces(connection, source, wanted, found)
+        if not found.failures():
+            _permissions(connection, source, wanted, found)
+        if found.failures():
+            return found
+        for namespace in wanted.namespaces:
+            _claims(connection, namespace, wanted, found)
+        if wanted.include_resources:
+            found.collected = collect(connection, wanted.namespaces)
+            for each in found.collected.skipped:
+                found.warning(f"{each.resource} cannot be read on the {source} and stay behind: {each.reason}")
+    with destination.asked(at_first=True) as connection:
+        there = _destination_namespaces(connection, destination, wanted, found)
+        _permissions(connection, destination, wanted, found)
+        if found.failures():
+            return found
+        _classes(connection, destination, wanted, found)
+        for namespace in there:
+            _claims_in_the_way(connection, destination, namespace, wanted, found)
+        if wanted.include_resources:
+            _objects_in_the_way(connection, destination, there, wanted, found)
+    return found
+
+
+# -- the source
+
+
+def _namespaces(connection: Connection, side: Side, wanted: Wanted, found: Survey) -> None:
+    for name in wanted.namespaces:
+        try:
+            namespace = connection.get("namespaces", name)
+        except errors.NotFound:
+            found.failure(f"The {side} has no namespace {name}.", _namespaces_like(connection, name))
+            continue
+        if namespace["metadata"].get("deletionTimestamp"):
+            found.failure(f"The namespace {name} is being deleted on the {side}.")
+
+
+def _namespaces_like(connection: Connection, name: str) -> str:
+    try:
+        known = [each["metadata"]["name"] for each in connection.list("namespaces")]
+    except errors.Forbidden:
+        return "Check the spelling."
+    if close := difflib.get_close_matches(name, known, n=3, cutoff=0.5):
+        return f"Did you mean {' or '.join(close)}?"
+    own = [each for each in known if not each.startswith(("kube-", "openshift"))]
+    return f"It has {', '.join(own[:10])}."
+
+
+def _permissions(connection: Connection, side: Side, wanted: Wanted, found: Survey) -> None:
+    if not wanted.include_volumes:
+        return
+    for namespace in wanted.namespaces:
+        missing = [
+            f"{verb} {resource}{f'/{subresource}' if subresource else ''}"
+            for verb, resource, subresource in NEEDED[side.role]
+            if not connection.can_i(verb, resource, namespace, subresource=subresource)
+        ]
+        if missing:
+            found.failure(
+                f"The account of the {side} may not {', '.join(missing)} in namespace {namespace}.",
+                "Grant it a role with these permissions there, or use a kubeconfig of an account that has them.",
+            )
+
+
+def _claims(connection: Connection, namespace: str, wanted: Wanted, found: Survey) -> None:
+    claims = claims_in(connection, namespace)
+    users = users_of_claims(connection, namespace) if claims and wanted.include_volumes else {}
+    for claim in claims:
+        found.claims.append(claim)
+        if not wanted.include_volumes:
+            continue
+        if not claim.is_bound:
+            found.warning(f"Claim {claim} is not bound: it has no data, and an empty claim is made for it.")
+        elif claim.mode == "Block":
+            found.failure(
+                f"Claim {claim} is a raw block device (volumeMode Block), which is not carried yet.",
+                "Move its content by the application's own means, or migrate without volumes.",
+            )
+        elif "ReadWriteOncePod" in claim.access_modes and (busy := users.get(claim.name)):
+            found.failure(
+                f"Claim {claim} is ReadWriteOncePod and held by pod {busy[0]['metadata']['name']}: no second pod can "
+                "read it.",
+                "Scale its workload to zero for the time of the migration.",
+            )
+
+
+# -- the destination
+
+
+def _destination_namespaces(connection: Connection, side: Side, wanted: Wanted, found: Survey) -> list[str]:
+    """Those of the namespaces that the destination has already."""
+    there = []
+    for name in wanted.namespaces:
+        try:
+            namespace = connection.get("namespaces", name)
+        except errors.NotFound:
+            if not connection.can_i("create", "namespaces"):
+                found.failure(
+                    f"The {side} has no namespace {name}, and its account may not create namespaces.",
+                    "Create the namespace there, or grant create on namespaces.",
+                )
+            continue
+        if namespace["metadata"].get("deletionTimestamp"):
+            found.failure(f"The namespace {name} is being deleted on the {side}.", "Wait until it is gone.")
+        there.append(name)
+    return there
+
+
+def _classes(connection: Connection, side: Side, wanted: Wanted, found: Survey) -> None:
+    """Whether the class of each claim exists."""
+    needing: dict[str, list[Claim]] = {}
+    for claim in found.claims:
+        needing.setdefault(wanted.class_for(claim.storage_class), []).append(claim)
+    if not needing:
+        return
+    offered = {each["metadata"]["name"]: each for each in connection.list("storageclasses.storage.k8s.io")}
+    has = ", ".join(sorted(offered)) or "none"
+    defaults = [each for each in offered.values() if _is_default(each)]
+    for name, claims in sorted(needing.items()):
+        which = ", ".join(str(claim) for claim in claims[:SHOWN])
+        if name and name not in offered:
+            found.failure(
+                f"Claim {which} needs the storage class {name}, which the {side} does not have (it has: {has}).",
+                "Map the source's class to one of these in the pair or in the migration.",
+            )
+        elif not name and not defaults:
+            found.failure(
+                f"Claim {which} names no storage class, and the {side} has no default one (it has: {has}).",
+                "Make one of these the default, or map the empty class to one.",
+            )
+
+
+def _is_default(storage_class: Object) -> bool:
+    return (storage_class["metadata"].get("annotations") or {}).get(DEFAULT_CLASS) == "true"
+
+
+def _claims_in_the_way(connection: Connection, side: Side, namespace: str, wanted: Wanted, found: Survey) -> None:
+    """Claims of the same names that somebody else made: one that fits and that nobody uses is taken as it is."""
+    present = {claim.name: claim for claim in claims_in(connection, namespace)}
+    users = users_of_claims(connection, namespace) if present else {}
+    for claim in [each for each in found.claims if each.namespace == namespace and each.name in present]:
+        other = present[claim.name]
+        if wanted.migration_id and migration_of(other.raw) == wanted.migration_id:
+            continue
+        place = f"The {side} already has a claim {claim}"
+        if other.bytes < claim.bytes:
+            found.failure(
+                f"{place}, and it is too small: it has {other.size}, the source's has {claim.size}.",
+                "Expand it, or delete it so that the migration makes one of the right size.",
+            )
+        elif other.mode != claim.mode:
+            found.failure(f"{place} with volumeMode {other.mode} instead of {claim.mode}.", "Delete it there.")
+        elif missing := [mode for mode in claim.access_modes if mode not in other.access_modes]:
+            found.failure(f"{place} without access mode {', '.join(missing)}.", "Delete it there.")
+        elif wanted.include_volumes and (busy := users.get(claim.name)):
+            found.failure(
+                f"{place}, and pod {busy[0]['metadata']['name']} uses it.",
+                "Stop what uses it and empty it, or delete both there.",
+            )
+
+
+def _objects_in_the_way(connection: Connection, side: Side, there: list[str], wanted: Wanted, found: Survey) -> None:
+    """Different objects of the same names; a namespace that does not exist yet cannot hold any."""
+    options = wanted.options()
+    candidates = [
+        transformed(obj, options)
+        for obj in found.collected.objects
+        if obj["metadata"].get("namespace") in (None, *there)
+    ]
+    # Nothing was made by a migration that is only planned.
+    for each in apply.conflicts(connection, candidates, wanted.migration_id or "planned"):
+        place = f"{each.namespace}/{each.name}" if each.namespace else each.name
+        found.failure(f"{each.kind} {place} on the {side}: {each.reason}")

@@ -1,0 +1,249 @@
+"""Migration with its volumes, resources and events."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.core.validators import RegexValidator
+from django.db import models
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from clusters.encryption import EncryptedTextField
+from clusters.models import ClusterPair
+from teams.models import TeamOwned
+
+DNS_LABEL = RegexValidator(
+    r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$",
+    _("Use at most 63 lower-case letters, digits and hyphens, beginning and ending with a letter or digit."),
+)
+
+
+class Stage(models.TextChoices):
+    """Where a migration is. The order is the order of the work; the names are Stork's."""
+
+    INITIAL = "Initial", _("Initial")
+    PRE_EXEC_RULE = "PreExecRule", _("Pre-exec rule")
+    VOLUMES = "Volumes", _("Volumes")
+    POST_EXEC_RULE = "PostExecRule", _("Post-exec rule")
+    APPLICATIONS = "Applications", _("Applications")
+    FINAL = "Final", _("Final")
+
+
+class Status(models.TextChoices):
+    """How a migration, a volume or a resource stands. The names are Stork's; Cancelled is ours."""
+
+    PENDING = "Pending", _("Pending")
+    IN_PROGRESS = "InProgress", _("In progress")
+    SUCCESSFUL = "Successful", _("Successful")
+    PARTIAL_SUCCESS = "PartialSuccess", _("Partial success")
+    FAILED = "Failed", _("Failed")
+    CANCELLED = "Cancelled", _("Cancelled")
+
+
+FINISHED = frozenset({Status.SUCCESSFUL, Status.PARTIAL_SUCCESS, Status.FAILED, Status.CANCELLED})
+
+
+class Migration(TeamOwned):
+    """One move of some namespaces over a pair. The row is the truth: stage, status, and when to look next."""
+
+    name = models.CharField(_("name"), max_length=63, validators=[DNS_LABEL])
+    pair = models.ForeignKey(ClusterPair, on_delete=models.PROTECT, related_name="migrations", verbose_name=_("pair"))
+    namespaces = models.JSONField(_("namespaces"), default=list)
+    include_volumes = models.BooleanField(_("include volumes"), default=True)
+    include_resources = models.BooleanField(_("include resources"), default=True)
+    start_applications = models.BooleanField(
+        _("start applications"), default=True, help_text=_("Otherwise workloads arrive with zero replicas.")
+    )
+    storage_class_mapping = models.JSONField(
+        _("storage class mapping"),
+        default=dict,
+        blank=True,
+        help_text=_("Adds to, and wins over, the pair's mapping."),
+    )
+    idempotency_key = models.CharField(max_length=100, null=True, blank=True, editable=False)
+
+    stage = models.CharField(_("stage"), max_length=20, choices=Stage.choices, default=Stage.INITIAL)
+    status = models.CharField(_("status"), max_length=20, choices=Status.choices, default=Status.PENDING)
+    reason = models.TextField(_("reason"), blank=True)
+    # When each stage was entered, by its name, in ISO 8601: the timeline.
+    stage_times = models.JSONField(default=dict, blank=True)
+    started_at = models.DateTimeField(_("started"), null=True, blank=True)
+    finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+    cancel_requested_at = models.DateTimeField(_("cancel requested"), null=True, blank=True)
+    remove_when_cancelled = models.BooleanField(
+        _("remove what was created"),
+        default=True,
+        help_text=_("On the destination, exactly what this migration created."),
+    )
+    # The 32-byte AES key (base64) of this migration's data; emptied at clean-up, which makes leftovers unreadable.
+    data_key = EncryptedTextField(editable=False, blank=True, default="")
+    cleaned_up = models.BooleanField(default=False, editable=False)
+
+    last_event_seq = models.PositiveBigIntegerField(default=0, editable=False)
+    next_look_at = models.DateTimeField(null=True, blank=True, db_index=True, default=timezone.now, editable=False)
+    lease_token = models.UUIDField(null=True, blank=True, editable=False)
+    lease_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # Consecutive steps that failed on something that may pass; reset by each that worked.
+    failed_looks = models.PositiveIntegerField(default=0, editable=False)
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(fields=["team", "name"], name="migration_name_in_team"),
+            models.UniqueConstraint(fields=["team", "idempotency_key"], name="migration_idempotency_key_in_team"),
+        ]
+        verbose_name = _("migration")
+        verbose_name_plural = _("migrations")
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("migration-detail", args=[self.pk])
+
+    @property
+    def is_finished(self) -> bool:
+        return self.status in FINISHED
+
+    @property
+    def is_cancelling(self) -> bool:
+        return self.cancel_requested_at is not None and not self.is_finished
+
+    def elapsed(self) -> timedelta | None:
+        """Time since the start, up to the end or to now; None before the start."""
+        if self.started_at is None:
+            return None
+        return (self.finished_at or timezone.now()) - self.started_at
+
+    def classes(self) -> dict[str, str]:
+        """Source storage class to destination storage class, as this migration sees it."""
+        return {**self.pair.storage_class_mapping, **self.storage_class_mapping}
+
+    def to_audit(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "pair": str(self.pair),
+            "namespaces": self.namespaces,
+            "include_volumes": self.include_volumes,
+            "include_resources": self.include_resources,
+            "start_applications": self.start_applications,
+            "storage_class_mapping": self.storage_class_mapping,
+            "stage": self.stage,
+            "status": self.status,
+        }
+
+
+class MigrationVolume(models.Model):
+    """One claim of the migration, and how far its data has come. Byte counts are of file content, in bytes."""
+
+    migration = models.ForeignKey(Migration, on_delete=models.CASCADE, related_name="volumes")
+    namespace = models.CharField(_("namespace"), max_length=63)
+    claim = models.CharField(_("claim"), max_length=253)
+    volume = models.CharField(_("volume"), max_length=253, blank=True)
+    volume_mode = models.CharField(_("volume mode"), max_length=20, default="Filesystem")
+    access_modes = models.JSONField(_("access modes"), default=list)
+    capacity_bytes = models.PositiveBigIntegerField(_("capacity"), default=0)
+    source_class = models.CharField(_("source storage class"), max_length=253, blank=True)
+    destination_class = models.CharField(_("destination storage class"), max_length=253, blank=True)
+    # Metadata and spec of the source claim as first seen: what the destination claim is made from.
+    source_claim = models.JSONField(default=dict, editable=False)
+
+    status = models.CharField(_("status"), max_length=20, choices=Status.choices, default=Status.PENDING)
+    reason = models.TextField(_("reason"), blank=True)
+    bytes_total = models.PositiveBigIntegerField(_("bytes in all"), null=True, blank=True)
+    bytes_pushed = models.PositiveBigIntegerField(_("bytes read and sent"), default=0)
+    bytes_pulled = models.PositiveBigIntegerField(_("bytes restored"), default=0)
+    bytes_sent = models.PositiveBigIntegerField(_("bytes on the wire"), default=0)
+    files_total = models.PositiveBigIntegerField(_("files in all"), null=True, blank=True)
+    files_pulled = models.PositiveBigIntegerField(_("files restored"), default=0)
+    rate = models.FloatField(_("rate, bytes per second"), null=True, blank=True)
+    eta_seconds = models.FloatField(_("seconds to go"), null=True, blank=True)
+    # Moment and bytes_pulled of the last look: what the rate is computed from.
+    measured_at = models.DateTimeField(null=True, blank=True, editable=False)
+    source_digest = models.CharField(_("digest of the source"), max_length=128, blank=True)
+    destination_digest = models.CharField(_("digest of the destination"), max_length=128, blank=True)
+    # What the mover could not keep, as it reports it: [{"what", "count", "example"}].
+    unkept = models.JSONField(_("not kept"), default=list, blank=True)
+    started_at = models.DateTimeField(_("started"), null=True, blank=True)
+    finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+
+    class Meta:
+        ordering = ["namespace", "claim"]
+        constraints = [
+            models.UniqueConstraint(fields=["migration", "namespace", "claim"], name="volume_once_per_migration")
+        ]
+        verbose_name = _("volume")
+        verbose_name_plural = _("volumes")
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.claim}"
+
+    @property
+    def percent(self) -> int:
+        """How much of the data is restored, 0 to 100; 100 only for a volume that is done."""
+        if self.status == Status.SUCCESSFUL:
+            return 100
+        if not self.bytes_total:
+            return 0
+        return min(99, int(self.bytes_pulled * 100 / self.bytes_total))
+
+
+class MigrationResource(models.Model):
+    """One Kubernetes object of the migration, and what became of it on the destination."""
+
+    migration = models.ForeignKey(Migration, on_delete=models.CASCADE, related_name="resources")
+    order = models.PositiveIntegerField(default=0)
+    group = models.CharField(_("group"), max_length=253, blank=True)
+    version = models.CharField(_("version"), max_length=63)
+    kind = models.CharField(_("kind"), max_length=63)
+    namespace = models.CharField(_("namespace"), max_length=63, blank=True)
+    name = models.CharField(_("name"), max_length=253)
+    status = models.CharField(_("status"), max_length=20, choices=Status.choices, default=Status.PENDING)
+    # created, updated, unchanged or refused; empty before the object was applied.
+    action = models.CharField(_("action"), max_length=20, blank=True)
+    # The uid that the destination gave to an object which this migration created: what roll-back may remove.
+    created_uid = models.CharField(max_length=64, blank=True, editable=False)
+    reason = models.TextField(_("reason"), blank=True)
+    updated_at = models.DateTimeField(_("updated"), auto_now=True)
+
+    class Meta:
+        ordering = ["order", "pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["migration", "group", "kind", "namespace", "name"], name="resource_once_per_migration"
+            )
+        ]
+        verbose_name = _("resource")
+        verbose_name_plural = _("resources")
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace + '/' if self.namespace else ''}{self.name}"
+
+
+class MigrationEvent(models.Model):
+    """One line of the migration's log. `seq` counts from 1 without gaps within the migration."""
+
+    class Type(models.TextChoices):
+        NORMAL = "Normal", _("Normal")
+        WARNING = "Warning", _("Warning")
+
+    migration = models.ForeignKey(Migration, on_delete=models.CASCADE, related_name="events")
+    seq = models.PositiveBigIntegerField(_("number"))
+    at = models.DateTimeField(_("when"), default=timezone.now)
+    type = models.CharField(_("type"), max_length=10, choices=Type.choices, default=Type.NORMAL)
+    reason = models.CharField(_("reason"), max_length=60)
+    source = models.CharField(_("from"), max_length=60, default="kubemotion")
+    regarding = models.CharField(_("object"), max_length=350, blank=True)
+    message = models.TextField(_("message"))
+
+    class Meta:
+        ordering = ["seq"]
+        constraints = [models.UniqueConstraint(fields=["migration", "seq"], name="event_seq_in_migration")]
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
+
+    def __str__(self) -> str:
+        return f"{self.seq} {self.type} {self.reason}"

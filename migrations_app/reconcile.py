@@ -1,0 +1,101 @@
+"""The state machine's heart: one look at one migration.
+
+take the lease, or leave
+finished and cleaned up: nothing to do
+cancel asked for: the engine's next step of cancelling
+otherwise: the engine's next step (of cleaning up, where there is a verdict)
+give the lease back with the time of the next look
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from datetime import timedelta
+
+from django.utils import timezone
+
+from audit import context
+from migrations_app import events, progress
+from migrations_app import lease as leases
+from migrations_app.engines import MigrationError, RetriableError, engine_for
+from migrations_app.models import Migration, Status
+
+logger = logging.getLogger(__name__)
+
+# A step that failed on something that may pass is tried again after 2, 4, 8 … seconds, for about an hour in all.
+LONGEST_PAUSE = timedelta(seconds=60)
+MOST_FAILED_LOOKS = 64
+
+
+def reconcile(migration_id: uuid.UUID) -> bool:
+    """Take one step for the migration, if nobody else is taking one; whether the next step can be taken at once."""
+    token = context.migration_id.set(str(migration_id))
+    try:
+        with leases.taken(migration_id) as lease:
+            return lease is not None and _look(migration_id, lease) == timedelta(0)
+    except leases.LeaseLostError:
+        logger.warning("lease lost; another worker goes on")
+        return False
+    finally:
+        context.migration_id.reset(token)
+
+
+def _look(migration_id: uuid.UUID, lease: leases.Lease) -> timedelta | None:
+    migration = Migration.objects.select_related("team", "pair__source", "pair__destination", "pair__object_store").get(
+        pk=migration_id
+    )
+    if migration.is_finished and migration.cleaned_up:
+        lease.release(next_look=None)
+        return None
+    engine = engine_for(migration.pair)
+    next_look: timedelta | None
+    try:
+        next_look = engine.cancel(migration, lease) if migration.is_cancelling else engine.step(migration, lease)
+    except RetriableError as error:
+        lease.renew()
+        next_look = _after_failed_look(migration, str(error))
+    except MigrationError as error:
+        lease.renew()
+        if migration.is_finished:
+            # The verdict stands: what cannot be cleared away now is tried again, somebody may have mended it.
+            next_look = _after_failed_look(migration, str(error))
+        else:
+            progress.finish(migration, Status.FAILED, str(error))
+            next_look = timedelta(0)
+    except leases.LeaseLostError:
+        raise
+    except Exception:
+        # A defect of ours must not leave the migration silent: it is said, and the next look may well work.
+        logger.exception("a look failed unexpectedly")
+        lease.renew()
+        next_look = _after_failed_look(
+            migration, "An unexpected error; the worker's log says which. It is tried again."
+        )
+    else:
+        if migration.failed_looks:
+            Migration.objects.filter(pk=migration.pk).update(failed_looks=0)
+            progress.going_on(migration)
+    lease.release(next_look=next_look)
+    return next_look
+
+
+def _after_failed_look(migration: Migration, message: str) -> timedelta:
+    failed = migration.failed_looks + 1
+    Migration.objects.filter(pk=migration.pk).update(failed_looks=failed)
+    if failed > MOST_FAILED_LOOKS and not migration.is_finished:
+        progress.finish(migration, Status.FAILED, message)
+        return timedelta(0)
+    if not migration.is_finished:
+        progress.waiting(migration, message)
+    elif failed == 1:
+        # The verdict stands; only what the migration used is still to be cleared away, and that is tried for ever.
+        events.emit(migration, "CleanUpDelayed", message, warning=True)
+    return min(LONGEST_PAUSE, timedelta(seconds=2 ** min(failed, 6)))
+
+
+def due() -> list[uuid.UUID]:
+    """The migrations whose next look has come, and which nobody is looking at."""
+    now = timezone.now()
+    rows = Migration.objects.filter(next_look_at__lte=now).exclude(lease_expires_at__gt=now)
+    return list(rows.order_by("next_look_at").values_list("pk", flat=True)[:500])

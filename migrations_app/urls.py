@@ -1,0 +1,18 @@
+"""Addresses of the dashboard and of migrations."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, path
+
+from migrations_app import views
+
+urlpatterns: list[URLPattern] = [
+    path("", views.dashboard, name="dashboard"),
+    path("migrations/", views.migration_list, name="migration-list"),
+    path("migrations/new/", views.migration_new, name="migration-new"),
+    path("migrations/plan/", views.migration_plan, name="migration-plan"),
+    path("migrations/<uuid:pk>/", views.migration_detail, name="migration-detail"),
+    path("migrations/<uuid:pk>/cancel/", views.migration_cancel, name="migration-cancel"),
+    path("migrations/<uuid:pk>/remove/", views.migration_remove, name="migration-remove"),
+    path("migrations/<uuid:pk>/events/", views.migration_events, name="migration-events"),
+]

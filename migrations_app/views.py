@@ -1,0 +1,230 @@
+"""Pages of migrations: dashboard, list, new, live page, events, cancel and remove."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import Case, Count, Q, When
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from audit.actor import Actor
+from audit.reading import readable
+from clusters import services as cluster_services
+from clusters.models import Checked, Cluster, ClusterPair, Health, ObjectStore
+from migrations_app import by_hand, events, services
+from migrations_app.engines import Plan
+from migrations_app.forms import MigrationFilter, MigrationForm
+from migrations_app.models import FINISHED, Migration, Status
+from migrations_app.summary import summary_of
+from teams import access
+from teams.access import Action
+from teams.forms import add_refusal
+from teams.refusals import Refusal
+
+ROWS_PER_PAGE = 50
+# Events that the live page shows at once; earlier ones are on their own page.
+EVENTS_ON_PAGE = 500
+EVENTS_PER_PAGE = 1000
+
+
+def _migrations() -> Any:
+    """Migrations with what pages show of them, and without what would be decrypted for nothing."""
+    return Migration.objects.select_related("team", "pair__source", "pair__destination", "created_by").defer(
+        "data_key", "pair__source__kubeconfig", "pair__destination__kubeconfig"
+    )
+
+
+@require_GET
+def dashboard(request: HttpRequest) -> HttpResponse:
+    """What is running, how clusters and stores are, what was done last, and the first steps where nothing is yet."""
+    migrations = access.visible(_migrations(), request.user)
+    clusters = access.visible(Cluster.objects.defer("kubeconfig"), request.user)
+    stores = access.visible(ObjectStore.objects.defer("access_key_id", "secret_access_key"), request.user)
+    pairs = access.visible(ClusterPair.objects.all(), request.user)
+    counts = migrations.aggregate(
+        running=Count("pk", filter=~Q(status__in=FINISHED)),
+        successful=Count("pk", filter=Q(status=Status.SUCCESSFUL)),
+        failed=Count("pk", filter=Q(status__in=[Status.FAILED, Status.PARTIAL_SUCCESS])),
+        total=Count("pk"),
+    )
+    checked: list[Checked] = [*clusters, *stores]
+    has_pair = pairs.exists()
+    context = {
+        "migrations": migrations.order_by(Case(When(status__in=FINISHED, then=1), default=0), "-created_at")[:10],
+        "counts": counts,
+        "latest_entries": readable(request.user)[:6],
+        "checked": checked,
+        "troubled": sum(each.health in {Health.WARNING, Health.FAILING} for each in checked),
+        "steps": {
+            "cluster": len(clusters) >= 2,
+            "store": bool(stores),
+            "pair": has_pair,
+            "migration": bool(counts["total"]),
+        },
+    }
+    return render(request, "migrations_app/dashboard.html", context)
+
+
+@require_GET
+def migration_list(request: HttpRequest) -> HttpResponse:
+    migrations = access.visible(_migrations(), request.user)
+    found = MigrationFilter(
+        request.GET, queryset=migrations, pairs=access.visible(ClusterPair.objects.all(), request.user)
+    )
+    page = Paginator(found.qs, ROWS_PER_PAGE).get_page(request.GET.get("page"))
+    return render(request, "migrations_app/migration_list.html", {"filter": found, "page": page})
+
+
+@require_GET
+def migration_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    migration = access.get(_migrations(), request.user, pk)
+    shown = list(migration.events.order_by("-seq")[:EVENTS_ON_PAGE])[::-1]
+    context = {
+        "migration": migration,
+        "totals": summary_of(migration),
+        "volumes": migration.volumes.all(),
+        "resources": migration.resources.all(),
+        "events": shown,
+        "has_earlier": bool(shown) and shown[0].seq > 1,
+        "commands": by_hand.commands(migration),
+        "may_operate_here": access.may(request.user, Action.OPERATE, migration.team),
+        "statuses": Status.choices,
+    }
+    return render(request, "migrations_app/migration_detail.html", context)
+
+
+@require_GET
+def migration_events(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """All events; `?fold=1` counts equal ones together, as `kubectl describe` does."""
+    migration = access.get(_migrations(), request.user, pk)
+    if fold := request.GET.get("fold") == "1":
+        rows: Any = events.folded(events.since(migration, 0))
+    else:
+        rows = events.since(migration, 0)
+    page = Paginator(rows, EVENTS_PER_PAGE).get_page(request.GET.get("page"))
+    return render(request, "migrations_app/migration_events.html", {"migration": migration, "page": page, "fold": fold})
+
+
+def _pairs_to_migrate_over(request: HttpRequest) -> Any:
+    access.require_somewhere(request.user, Action.OPERATE)
+    return ClusterPair.objects.filter(team__in=access.teams_for(request.user, Action.OPERATE)).select_related(
+        "team", "source", "destination", "object_store"
+    )
+
+
+def _chosen_pair(request: HttpRequest, pairs: Any, given: str | None) -> ClusterPair | None:
+    try:
+        wanted = uuid.UUID(given or "")
+    except ValueError:
+        return pairs.first()
+    return get_object_or_404(pairs, pk=wanted)
+
+
+def _namespaces(pair: ClusterPair) -> tuple[list[str] | None, str]:
+    """The namespaces of the pair's source; None and the reason where it cannot be asked now."""
+    try:
+        return cluster_services.namespaces_of(pair.source), ""
+    except Refusal as error:
+        return None, str(error)
+
+
+@require_http_methods(["GET", "POST"])
+def migration_new(request: HttpRequest) -> HttpResponse:
+    """Choose what moves, see what would happen, start it. Posting with `action=plan` only shows (without scripts)."""
+    pairs = _pairs_to_migrate_over(request)
+    pair = _chosen_pair(request, pairs, (request.POST or request.GET).get("pair"))
+    if pair is None:
+        return render(request, "migrations_app/migration_new.html", {"pairs": []})
+    namespaces, trouble = _namespaces(pair)
+    context: dict[str, Any] = {"pairs": pairs, "pair": pair, "trouble": trouble}
+    if request.method == "GET":
+        initial = {"namespaces": request.GET.getlist("namespaces")}
+        context["form"] = MigrationForm(pair=pair, namespaces=namespaces, initial=initial)
+        return render(request, "migrations_app/migration_new.html", context)
+    form = MigrationForm(request.POST, pair=pair, namespaces=namespaces)
+    context["form"] = form
+    if form.is_valid():
+        if request.POST.get("action") == "plan":
+            context.update(_plan(pair, form))
+            return render(request, "migrations_app/migration_new.html", context)
+        try:
+            migration = services.start(pair.team, pair=pair, **form.cleaned_data_for_start(), by=Actor.of(request))
+        except Refusal as refusal:
+            add_refusal(form, refusal)
+            form.renew_key()
+        else:
+            return redirect(migration)
+    return render(request, "migrations_app/migration_new.html", context, status=422)
+
+
+@require_POST
+def migration_plan(request: HttpRequest) -> HttpResponse:
+    """The fragment of the form that shows what would move."""
+    pair = _chosen_pair(request, _pairs_to_migrate_over(request), request.POST.get("pair"))
+    if pair is None:
+        return redirect("migration-new")
+    namespaces, _trouble = _namespaces(pair)
+    form = MigrationForm(request.POST, pair=pair, namespaces=namespaces)
+    context = _plan(pair, form) if form.is_valid() else {"plan_trouble": _first_error(form)}
+    return render(request, "migrations_app/plan.html", context)
+
+
+def _first_error(form: MigrationForm) -> str:
+    return next(str(message) for messages_ in form.errors.values() for message in messages_)
+
+
+def _plan(pair: ClusterPair, form: MigrationForm) -> dict[str, Any]:
+    given = form.cleaned_data
+    try:
+        plan: Plan = services.plan(pair, given["namespaces"], given["storage_class_mapping"])
+    except Refusal as error:
+        return {"plan_trouble": str(error)}
+    claims = plan.claims if given["include_volumes"] else []
+    return {
+        "plan": plan,
+        "claims": claims,
+        "objects": sorted(plan.objects.items()) if given["include_resources"] else [],
+        "object_count": sum(plan.objects.values()),
+        "bytes": sum(claim["capacity_bytes"] for claim in claims),
+        "blocked": any(problem["status"] == "failure" for problem in plan.problems),
+    }
+
+
+@require_http_methods(["GET", "POST"])
+def migration_cancel(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Say what cancelling will do, then do it."""
+    migration = access.get(_migrations(), request.user, pk, Action.OPERATE)
+    if request.method == "GET":
+        return _confirm(request, "migrations_app/migration_cancel.html", {"migration": migration})
+    try:
+        services.cancel(migration, remove=request.POST.get("remove") == "on", by=Actor.of(request))
+    except Refusal as refusal:
+        messages.error(request, str(refusal))
+    return redirect(migration)
+
+
+@require_http_methods(["GET", "POST"])
+def migration_remove(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    migration = access.get(_migrations(), request.user, pk, Action.OPERATE)
+    if request.method == "GET":
+        return _confirm(request, "migrations_app/migration_remove.html", {"migration": migration})
+    try:
+        services.remove(migration, by=Actor.of(request))
+    except Refusal as refusal:
+        messages.error(request, str(refusal))
+        return redirect(migration)
+    messages.success(request, _("The migration %(name)s is removed from the list.") % {"name": migration.name})
+    return redirect("migration-list")
+
+
+def _confirm(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
+    """A question as a page of its own, or as the content of a dialog where scripts ask for that."""
+    in_dialog = bool(request.headers.get("HX-Request"))
+    context["frame"] = "ui/dialog.html" if in_dialog else "ui/question.html"
+    return render(request, template, context)

@@ -1,0 +1,163 @@
+"""Chunks and blocks.
+
+A chunk is a piece of one file; a block is what is compressed and sealed: one chunk, or many small ones joined.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import zstandard
+from blake3 import blake3
+
+from mover.crypto import NotAuthentic, RunKeys, VolumeKeys
+
+# A part of the format: chunks begin at multiples of this in their file, and digests depend on it.
+CHUNK_BYTES = 1 << 20
+# Readers refuse longer blocks before they allocate memory for them.
+LONGEST_BLOCK = 4 * CHUNK_BYTES
+PACK_BYTES = 8 << 20
+
+CODEC_STORED = 0
+CODEC_ZSTD = 1
+
+_LEVEL = 1
+_SAMPLE_BYTES = 16 << 10
+_WORTHWHILE = 0.95
+
+# Items in a file's list of chunks: a data chunk is a list that begins with its digest, these are [kind, count].
+HOLE = 0
+ZEROS = 1
+
+_local = threading.local()
+
+
+@dataclass(slots=True)
+class SealedBlock:
+    """A block ready to be put into a pack."""
+
+    number: int
+    plain_length: int
+    codec: int
+    data: bytes
+
+
+def seal(plain: bytes | bytearray | memoryview, *, number: int, keys: RunKeys) -> SealedBlock:
+    """Compress a block where that pays, and seal it under its number, which must be new in the run."""
+    view = memoryview(plain)
+    packed: bytes | memoryview = view
+    codec = CODEC_STORED
+    if _compressible(view):
+        compressed = _compressor().compress(view)
+        if len(compressed) < len(plain) * _WORTHWHILE:
+            packed, codec = compressed, CODEC_ZSTD
+    data = keys.seal_block(packed, number=number, plain_length=len(plain), codec=codec)
+    return SealedBlock(number, len(plain), codec, data)
+
+
+def unseal(sealed: memoryview, *, number: int, plain_length: int, codec: int, keys: RunKeys) -> memoryview:
+    """A block's plain bytes, valid until this thread's next call; NotAuthentic when anything about it is wrong."""
+    if plain_length > LONGEST_BLOCK:
+        raise NotAuthentic
+    opened = keys.open_block(sealed, number=number, plain_length=plain_length, codec=codec)
+    if codec == CODEC_STORED:
+        plain = opened
+    elif codec == CODEC_ZSTD:
+        try:
+            plain = memoryview(_decompressor().decompress(opened, max_output_size=plain_length))
+        except zstandard.ZstdError:
+            raise NotAuthentic from None
+    else:
+        raise NotAuthentic
+    if len(plain) != plain_length:
+        raise NotAuthentic
+    return plain
+
+
+def _compressible(data: memoryview) -> bool:
+    """Whether three samples of a large block promise that compressing it pays."""
+    if len(data) < 8 * _SAMPLE_BYTES:
+        return len(data) > 32
+    middle = len(data) // 2
+    sample = b"".join((data[:_SAMPLE_BYTES], data[middle : middle + _SAMPLE_BYTES], data[-_SAMPLE_BYTES:]))
+    return len(_compressor().compress(sample)) < len(sample) * _WORTHWHILE
+
+
+def _compressor() -> zstandard.ZstdCompressor:
+    if not hasattr(_local, "compressor"):
+        _local.compressor = zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True)
+    compressor: zstandard.ZstdCompressor = _local.compressor
+    return compressor
+
+
+def _decompressor() -> zstandard.ZstdDecompressor:
+    if not hasattr(_local, "decompressor"):
+        _local.decompressor = zstandard.ZstdDecompressor()
+    decompressor: zstandard.ZstdDecompressor = _local.decompressor
+    return decompressor
+
+
+class ContentDigest:
+    """A file's content digest, from the digests of its chunks in order.
+
+    Full chunks of zeros count the same however they are stored.
+    """
+
+    def __init__(self, keys: VolumeKeys) -> None:
+        self._hash = blake3(key=keys.content_key)
+        self._zero = _zero_chunk_digest(keys)
+        self._zeros = 0
+
+    def add(self, digest: bytes) -> None:
+        """The next chunk, by its digest."""
+        if digest == self._zero:
+            self._zeros += 1
+            return
+        self._settle()
+        self._hash.update(b"D" + digest)
+
+    def add_zeros(self, chunks: int) -> None:
+        """The next full chunks hold nothing but zeros."""
+        self._zeros += chunks
+
+    def finish(self, size: int) -> bytes:
+        """The digest of a file of `size` bytes whose chunks were all added."""
+        self._settle()
+        self._hash.update(b"S" + size.to_bytes(8, "little"))
+        return self._hash.digest()
+
+    def _settle(self) -> None:
+        if self._zeros:
+            self._hash.update(b"Z" + self._zeros.to_bytes(8, "little"))
+            self._zeros = 0
+
+
+def is_zero_chunk(keys: VolumeKeys, digest: bytes) -> bool:
+    """Whether `digest` names the full chunk of zeros."""
+    return digest == _zero_chunk_digest(keys)
+
+
+def zero_tail_digest(keys: VolumeKeys, length: int) -> bytes:
+    """The digest of a last chunk of `length` zeros."""
+    return keys.chunk_digest(memoryview(_ZEROS)[:length])
+
+
+_ZEROS = bytes(CHUNK_BYTES)
+_zero_digests: dict[bytes, bytes] = {}
+
+
+def _zero_chunk_digest(keys: VolumeKeys) -> bytes:
+    digest = _zero_digests.get(keys.chunk_key)
+    if digest is None:
+        digest = _zero_digests[keys.chunk_key] = keys.chunk_digest(_ZEROS)
+    return digest
+
+
+def content_digest(keys: VolumeKeys, size: int, digests: Iterable[bytes]) -> bytes:
+    """The content digest of a file given by its size and its chunks' digests."""
+    content = ContentDigest(keys)
+    for each in digests:
+        content.add(each)
+    return content.finish(size)

@@ -1,0 +1,402 @@
+"""Walks a closed journal beside the tree on disk, finds what differs, and makes it right where asked.
+
+The digest that comes out is that of the tree on disk, but for what this process was not able to keep there
+(owners without the right to change them, for one): that is taken from the journal, and counted as unkept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mover import privileges
+from mover.blocks import CHUNK_BYTES, ContentDigest, zero_tail_digest
+from mover.crypto import VolumeKeys
+from mover.digest import TreeDigest
+from mover.entries import DEVICE, DIRECTORY, FILE, HARD_LINK, SYMLINK, Entry, join, readable
+from mover.errors import IntegrityError, SourceUnreadable
+from mover.journal import JournalReader, whole_entries
+from mover.links import LinkTable
+from mover.objectstore import ObjectStore
+from mover.reading import Trouble, chunk_plan
+from mover.report import Reporter
+from mover.settings import Settings
+from mover.tree import Volume, apply_metadata
+from mover.writing import Destination
+
+_LOOK_AHEAD = 256
+_MOST_DIFFERENCES = 20
+
+
+class Comparison:
+    """Of one volume with what the object store says of it."""
+
+    def __init__(
+        self, settings: Settings, volume: Volume, store: ObjectStore, keys: VolumeKeys, reporter: Reporter
+    ) -> None:
+        self._settings = settings
+        self._volume = volume
+        self._store = store
+        self._keys = keys
+        self._reporter = reporter
+
+    def repair(self, run: str, *, before_root: Callable[[], None]) -> dict[str, Any]:
+        """Complete a restored tree; the result's fields. What is too much goes, missing metadata and hard links come.
+
+        File contents were checked as they were written. `before_root` is called when only the root's own metadata
+        is left.
+        """
+        self._reporter.counters.phase = "verify"
+        return _Pass(self, run, differences=None, before_root=before_root).run()
+
+    def check(self, run: str, differences: list[str], *, repair_root: bool = False) -> dict[str, Any]:
+        """Read the tree again, contents too, and fill `differences`; the result's fields count when there are none."""
+        counters = self._reporter.counters
+        counters.phase = "verify"
+        counters.bytes_done = counters.files_done = 0
+        return _Pass(self, run, differences=differences, repair_root=repair_root).run()
+
+
+@dataclass(slots=True)
+class _Folder:
+    """A directory that the walk is in."""
+
+    path: bytes
+    wanted: Entry
+    names: deque[bytes]
+
+
+class _Pass:
+    """One walk."""
+
+    def __init__(
+        self,
+        comparison: Comparison,
+        run: str,
+        *,
+        differences: list[str] | None,
+        before_root: Callable[[], None] | None = None,
+        repair_root: bool = False,
+    ) -> None:
+        self._volume = comparison._volume
+        self._keys = comparison._keys
+        self._counters = comparison._reporter.counters
+        self._label = comparison._settings.volume
+        self._workers = comparison._settings.workers
+        self._destination = Destination(self._volume, self._label)
+        self._reader = JournalReader(comparison._store, self._keys, run, self._label)
+        self._repairs = differences is None
+        self._differences: list[str] = [] if differences is None else differences
+        self._before_root = before_root
+        self._repair_root = repair_root
+        # What this pull or an earlier one restored may be opened up for a moment to look into it.
+        self._own = self._repairs or repair_root
+        self._unkept = Trouble()
+        self._digest = TreeDigest(self._keys)
+        self._links = LinkTable()
+        self._folders: list[_Folder] = []
+        self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="read")
+        self._pending: deque[Callable[[], None]] = deque()
+
+    def run(self) -> dict[str, Any]:
+        try:
+            records = (record for segment in self._reader.segments() for record in segment)
+            for entry in whole_entries(records):
+                if len(self._differences) >= _MOST_DIFFERENCES:
+                    break
+                if entry is None:
+                    self._leave()
+                else:
+                    self._enter(entry)
+            while self._pending:
+                self._pending.popleft()()
+        finally:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._links.close()
+        return self._outcome()
+
+    def _outcome(self) -> dict[str, Any]:
+        close = self._reader.close
+        if close is None and not self._differences:
+            raise IntegrityError(
+                f"The journal of volume {self._label} ends before its closing record. Push again.", code="journal-open"
+            )
+        digest = self._digest.finish()
+        if close is not None and not self._differences and digest != close["digest"]:
+            raise IntegrityError(
+                f"The digest of volume {self._label} is {digest}, and the push says {close['digest']}. "
+                "Do not use the volume.",
+                code="digest-differs",
+            )
+        return {
+            "digest": digest,
+            "bytes": self._digest.bytes,
+            "files": self._digest.files,
+            "unkept": self._unkept.listed(),
+            "changed": close["changed"] if close else [],
+        }
+
+    def _enter(self, wanted: Entry) -> None:
+        path = self._advance_to(wanted.name) if self._folders else b""
+        if wanted.kind == HARD_LINK:
+            self._hard_link(path, wanted)
+            return
+        actual = self._actual(path)
+        if actual is None or not _same_thing(actual[0], wanted):
+            if not self._make(path, wanted):
+                return
+            actual = self._actual(path)
+        if actual is None:
+            self._differ(path, "is missing")
+            return
+        entry, status = actual
+        if status.st_nlink > 1 and wanted.kind != DIRECTORY:
+            other = self._links.first(status.st_dev, status.st_ino, path)
+            if other is not None:
+                self._differ(path, f"is the same file as {readable(other)}")
+                return
+        if wanted.kind == DIRECTORY:
+            self._enter_directory(path, wanted)
+            return
+        if wanted.kind == FILE and entry.size != wanted.size:
+            self._differ(path, f"has {entry.size} bytes instead of {wanted.size}")
+            return
+        entry = self._settle(path, entry, wanted)
+        self._count()
+        if wanted.kind != FILE:
+            self._then(lambda: self._digest.add(entry))
+        elif self._repairs:
+            entry.content = wanted.content
+            self._then(lambda: self._digest.add(entry))
+        else:
+            self._check_content(path, entry, wanted)
+
+    def _enter_directory(self, path: bytes, wanted: Entry) -> None:
+        if self._repairs:
+            self._destination.make_directory(path)
+        # What a directory's own metadata ends up as is known when it is left, and is either this or an error.
+        self._then(lambda: self._digest.add(wanted))
+        self._folders.append(_Folder(path, wanted, deque(self._volume.names(path))))
+
+    def _leave(self) -> None:
+        folder = self._folders.pop()
+        while folder.names:
+            self._too_much(join(folder.path, folder.names.popleft()))
+        if not self._folders:
+            if self._before_root is not None:
+                self._before_root()
+            if self._repair_root:
+                with self._volume.reach(b"") as reached:
+                    apply_metadata(reached, folder.wanted)
+        actual = self._actual(folder.path)
+        if actual is None:
+            self._differ(folder.path, "is missing")
+        else:
+            actual[0].name = folder.wanted.name
+            self._settle(folder.path, actual[0], folder.wanted)
+        self._then(self._digest.leave)
+
+    def _advance_to(self, name: bytes) -> bytes:
+        folder = self._folders[-1]
+        while folder.names and folder.names[0] < name:
+            self._too_much(join(folder.path, folder.names.popleft()))
+        if folder.names and folder.names[0] == name:
+            folder.names.popleft()
+        return join(folder.path, name)
+
+    def _too_much(self, path: bytes) -> None:
+        if self._repairs:
+            self._destination.remove(path)
+        else:
+            self._differ(path, "is not in the source")
+
+    def _actual(self, path: bytes) -> tuple[Entry, os.stat_result] | None:
+        try:
+            status = self._volume.status(path)
+            with self._opened_up(path, status):
+                entry = self._volume.describe(path, status)
+        except FileNotFoundError:
+            return None
+        return (entry, status) if entry is not None else None
+
+    def _make(self, path: bytes, wanted: Entry) -> bool:
+        """Make what is not there, but for files; False when the walk cannot go on with it."""
+        if self._repairs and wanted.kind == DIRECTORY:
+            self._destination.make_directory(path)
+            return True
+        if self._repairs and wanted.kind != FILE and self._destination.make_special(path, wanted):
+            return True
+        if wanted.kind == DEVICE and (self._repairs or not privileges.has(privileges.MKNOD)):
+            self._unkept.add("device", path)
+            self._then(lambda: self._digest.add(wanted))
+            return False
+        self._differ(path, "is missing or something else")
+        return False
+
+    def _hard_link(self, path: bytes, wanted: Entry) -> None:
+        def same() -> bool:
+            with contextlib.suppress(FileNotFoundError):
+                one, other = self._volume.status(path), self._volume.status(wanted.target)
+                return (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
+            return False
+
+        if not same() and self._repairs:
+            self._destination.make_hard_link(path, wanted.target)
+        if not same():
+            self._differ(path, f"is not the same file as {readable(wanted.target)}")
+            return
+        self._count()
+        self._then(lambda: self._digest.add(wanted))
+
+    def _settle(self, path: bytes, actual: Entry, wanted: Entry) -> Entry:
+        """The entry for the digest: what is on disk, with what cannot be kept there taken from the journal."""
+        found = _differing(actual, wanted)
+        if not found:
+            return actual
+        if self._repairs:
+            with self._volume.reach(path) as reached:
+                apply_metadata(reached, wanted)
+            again = self._actual(path)
+            if again is None:
+                self._differ(path, "is missing")
+                return wanted
+            found = _differing(again[0], wanted)
+            unkept = found
+        else:
+            unkept = [what for what in found if _could_not_be_kept(what, actual, wanted)]
+        for what in unkept:
+            self._unkept.add(what, path)
+        for what in found:
+            if what not in unkept:
+                self._differ(path, f"has another {what}")
+        return replace(wanted)
+
+    def _check_content(self, path: bytes, entry: Entry, wanted: Entry) -> None:
+        reading = self._pool.submit(self._content, path, wanted.size)
+
+        def compare() -> None:
+            entry.content = reading.result()
+            if entry.content != wanted.content:
+                self._differ(path, "has other content")
+            self._digest.add(entry)
+
+        self._then(compare)
+
+    def _content(self, path: bytes, size: int) -> bytes:
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        content = ContentDigest(self._keys)
+        try:
+            with self._opened_up(path, self._volume.status(path)), self._volume.reach(path) as reached:
+                handle = os.open(reached, flags)
+        except OSError as error:
+            raise self._unreadable(path, error) from error
+        try:
+            for index, holes, ranges in chunk_plan(handle, os.fstat(handle), 0):
+                begin = index * CHUNK_BYTES
+                if holes:
+                    full, tail = divmod(min(holes * CHUNK_BYTES, size - begin), CHUNK_BYTES)
+                    content.add_zeros(full)
+                    if tail:
+                        content.add(zero_tail_digest(self._keys, tail))
+                    self._counters.add(bytes_done=full * CHUNK_BYTES + tail)
+                    continue
+                # Reading a hole yields zeros, so ranges within a chunk need no care here.
+                del ranges
+                data = os.pread(handle, min(CHUNK_BYTES, size - begin), begin)
+                content.add(self._keys.chunk_digest(data))
+                self._counters.add(bytes_done=len(data))
+        finally:
+            os.close(handle)
+        return content.finish(size)
+
+    @contextlib.contextmanager
+    def _opened_up(self, path: bytes, status: os.stat_result) -> Iterator[None]:
+        """Readable for this process while the context lasts, where that is its to decide."""
+        mode = stat.S_IMODE(status.st_mode)
+        if (
+            not self._own
+            or mode & stat.S_IRUSR
+            or stat.S_ISLNK(status.st_mode)
+            or privileges.has(privileges.DAC_OVERRIDE)
+        ):
+            yield
+            return
+        with self._volume.reach(path) as reached:
+            os.chmod(reached, mode | stat.S_IRUSR)
+            try:
+                yield
+            finally:
+                os.chmod(reached, mode)
+
+    def _unreadable(self, path: bytes, error: OSError) -> SourceUnreadable:
+        return SourceUnreadable(
+            f"{readable(path)} on volume {self._label} cannot be read: {os.strerror(error.errno or 0)}. "
+            "Run the mover as the files' owner or with the capability DAC_READ_SEARCH, or check the volume's storage."
+        )
+
+    def _count(self) -> None:
+        # While a restored tree is completed, its files are already counted.
+        if not self._repairs:
+            self._counters.add(files_done=1)
+
+    def _then(self, step: Callable[[], None]) -> None:
+        """Run `step` in canonical order, after the contents that are still being read."""
+        if self._repairs:
+            step()
+            return
+        self._pending.append(step)
+        if len(self._pending) > _LOOK_AHEAD:
+            self._pending.popleft()()
+
+    def _differ(self, path: bytes, how: str) -> None:
+        if self._repairs:
+            raise IntegrityError(
+                f"{readable(path)} on volume {self._label} {how}, after it was restored. Something else works on the "
+                "destination volume: stop it, and start again.",
+                code="destination-differs",
+            )
+        self._differences.append(f"{readable(path)} {how}")
+
+
+def _same_thing(actual: Entry, wanted: Entry) -> bool:
+    if actual.kind != wanted.kind:
+        return False
+    if actual.kind == SYMLINK:
+        return actual.target == wanted.target
+    return actual.kind != DEVICE or actual.device == wanted.device
+
+
+def _differing(actual: Entry, wanted: Entry) -> list[str]:
+    """Which kinds of metadata differ."""
+    found = list(_differing_xattrs(actual, wanted))
+    if (actual.uid, actual.gid) != (wanted.uid, wanted.gid):
+        found.append("owner")
+    if actual.mode != wanted.mode and wanted.kind != SYMLINK:
+        found.append("mode")
+    if actual.mtime != wanted.mtime:
+        found.append("mtime")
+    return found
+
+
+def _differing_xattrs(actual: Entry, wanted: Entry) -> Iterator[str]:
+    names = actual.xattrs.keys() | wanted.xattrs.keys()
+    spaces = {name.split(".")[0] for name in names if actual.xattrs.get(name) != wanted.xattrs.get(name)}
+    return (f"xattr:{space}" for space in sorted(spaces))
+
+
+def _could_not_be_kept(what: str, actual: Entry, wanted: Entry) -> bool:
+    """Whether a restoration by this process would have left this difference behind."""
+    if what == "owner":
+        return not privileges.has(privileges.CHOWN)
+    if what == "mode":
+        only_special_bits = stat.S_IRWXU | stat.S_IRWXG | stat.S_IRWXO
+        return actual.mode & only_special_bits == wanted.mode & only_special_bits and not privileges.has(
+            privileges.FSETID
+        )
+    return what.startswith("xattr:") and what != "xattr:user" and not privileges.has(privileges.SYS_ADMIN)

@@ -1,0 +1,156 @@
+"""Fetching packs and putting their chunks into place: the work of a puller's threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from mover.blocks import unseal
+from mover.crypto import NotAuthentic, VolumeKeys
+from mover.entries import decode_bytes, readable
+from mover.errors import IntegrityError
+from mover.journal import pack_name
+from mover.objectstore import ObjectStore
+from mover.report import Counters
+from mover.writing import Target
+
+_WORTH_SKIPPING = 512 << 10
+_LONGEST_FETCH = 16 << 20
+
+
+@dataclass(slots=True)
+class Placement:
+    """A chunk and where it belongs."""
+
+    target: Target
+    offset: int
+    digest: bytes
+    inner: int
+    length: int
+    ranges: list[list[int]] | None
+
+
+@dataclass(slots=True)
+class WantedBlock:
+    """A block of a pack, and the chunks to take from it."""
+
+    begin: int
+    stored: int
+    plain_length: int
+    codec: int
+    number: int
+    placements: list[Placement] = field(default_factory=list)
+
+
+class PackJob:
+    """What one segment of the journal wants from one pack."""
+
+    def __init__(self, run: str, number: int) -> None:
+        self.run = run
+        self.number = number
+        self._blocks: dict[int, WantedBlock] = {}
+
+    def add(self, target: Target, offset: int, item: list[Any]) -> None:
+        """One more chunk of `target`, by its journal item."""
+        digest, _, _, begin, stored, plain_length, codec, number, inner, length, *ranges = item
+        block = self._blocks.get(begin)
+        if block is None:
+            block = self._blocks[begin] = WantedBlock(begin, stored, plain_length, codec, number)
+        placement = Placement(target, offset, decode_bytes(digest), inner, length, ranges[0] if ranges else None)
+        block.placements.append(placement)
+        target.expect()
+
+    def blocks(self) -> list[WantedBlock]:
+        """By their place in the pack."""
+        return sorted(self._blocks.values(), key=lambda block: block.begin)
+
+
+class Fetcher:
+    """Carries out pack jobs. Thread-safe."""
+
+    def __init__(self, store: ObjectStore, keys: VolumeKeys, counters: Counters, label: str) -> None:
+        self._store = store
+        self._keys = keys
+        self._counters = counters
+        self._label = label
+
+    def restore(self, job: PackJob) -> None:
+        """Bring every chunk of the job into place that is not there yet."""
+        needed: list[WantedBlock] = []
+        for block in job.blocks():
+            missing: list[Placement] = []
+            for each in block.placements:
+                if each.target.holds(self._keys, each.offset, each.length, each.digest):
+                    self._settle(each)
+                else:
+                    missing.append(each)
+            if missing:
+                block.placements = missing
+                needed.append(block)
+        for stretch in _stretches(needed):
+            self._restore_stretch(job, stretch)
+
+    def _settle(self, placement: Placement) -> None:
+        completed = placement.target.done()
+        self._counters.add(bytes_done=placement.length, files_done=int(completed))
+
+    def _restore_stretch(self, job: PackJob, blocks: list[WantedBlock]) -> None:
+        begin = blocks[0].begin
+        length = blocks[-1].begin + blocks[-1].stored - begin
+        # Fetched once more, damage on the way is gone and damage in the store is still there.
+        for attempt in (1, 2, 3):
+            body = self._store.get(pack_name(job.run, job.number), begin, length)
+            if body is None:
+                raise self._failure(job, blocks[0], "pack-missing", "is missing")
+            self._counters.add(bytes_sent=len(body))
+            view = memoryview(body)
+            bad = None
+            while blocks and bad is None:
+                block = blocks[0]
+                if self._restore_block(job, block, view[block.begin - begin :][: block.stored]):
+                    blocks = blocks[1:]
+                else:
+                    bad = block
+            if bad is None:
+                return
+            if attempt == 3:
+                raise self._failure(job, bad, "block-not-authentic", "cannot be authenticated: it was altered")
+
+    def _restore_block(self, job: PackJob, block: WantedBlock, sealed: memoryview) -> bool:
+        keys = self._keys.run(job.run)
+        try:
+            plain = unseal(sealed, number=block.number, plain_length=block.plain_length, codec=block.codec, keys=keys)
+        except NotAuthentic:
+            return False
+        for each in block.placements:
+            chunk = plain[each.inner : each.inner + each.length]
+            if self._keys.chunk_digest(chunk) != each.digest:
+                raise self._failure(job, block, "chunk-wrong", "does not hold what the journal says")
+            each.target.write(each.offset, chunk, each.ranges)
+            self._settle(each)
+        return True
+
+    def _failure(self, job: PackJob, block: WantedBlock, code: str, what: str) -> IntegrityError:
+        files = sorted({readable(each.target.path) for each in block.placements})
+        some = ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
+        return IntegrityError(
+            f"Object {pack_name(job.run, job.number)} of volume {self._label} {what} (block {block.number}, at byte "
+            f"{block.begin}); it belongs to {some}. Nothing of that block was restored. "
+            "Clean the volume's prefix and push again.",
+            code=code,
+        )
+
+
+def _stretches(blocks: list[WantedBlock]) -> Iterator[list[WantedBlock]]:
+    """Blocks close enough to be fetched in one request."""
+    stretch: list[WantedBlock] = []
+    for block in blocks:
+        if stretch:
+            end = stretch[-1].begin + stretch[-1].stored
+            if block.begin - end > _WORTH_SKIPPING or block.begin + block.stored - stretch[0].begin > _LONGEST_FETCH:
+                yield stretch
+                stretch = []
+        stretch.append(block)
+    if stretch:
+        yield stretch

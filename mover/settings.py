@@ -1,0 +1,95 @@
+"""The mover's settings: everything comes from the environment, and is checked once at the start."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mover.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One volume's transfer. Secrets are left out of the repr."""
+
+    endpoint: str
+    region: str
+    bucket: str
+    prefix: str
+    path_style: bool
+    ca_bundle_pem: str
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    session_token: str = field(repr=False)
+    data_key: bytes = field(repr=False)
+    volume: str
+    workers: int
+    termination_log: str
+    pull_wait_seconds: float
+    retry_seconds: float
+
+
+def from_environment(environment: Mapping[str, str]) -> Settings:
+    """The settings in `environment`; UsageError names every variable that is missing or malformed."""
+    problems: list[str] = []
+
+    def required(name: str) -> str:
+        value = environment.get(name, "")
+        if not value:
+            problems.append(f"{name} is not set")
+        return value
+
+    def number(name: str, default: float) -> float:
+        text = environment.get(name, "")
+        try:
+            value = float(text) if text else default
+        except ValueError:
+            value = -1.0
+        if not 0 < value < 1e9:
+            problems.append(f"{name} must be a number above 0")
+            return default
+        return value
+
+    bucket = required("MOVER_S3_BUCKET")
+    prefix = required("MOVER_S3_PREFIX").strip("/")
+    access_key_id = required("AWS_ACCESS_KEY_ID")
+    secret_access_key = required("AWS_SECRET_ACCESS_KEY")
+    data_key = b""
+    if encoded := required("MOVER_DATA_KEY"):
+        try:
+            data_key = base64.b64decode(encoded, validate=True)
+        except binascii.Error:
+            problems.append("MOVER_DATA_KEY is not base64")
+        else:
+            if len(data_key) != 32:
+                problems.append("MOVER_DATA_KEY must hold 32 bytes")
+    path_style = environment.get("MOVER_S3_PATH_STYLE", "") or "false"
+    if path_style not in ("true", "false"):
+        problems.append("MOVER_S3_PATH_STYLE must be true or false")
+    settings = Settings(
+        endpoint=environment.get("MOVER_S3_ENDPOINT", ""),
+        region=environment.get("MOVER_S3_REGION", "") or "us-east-1",
+        bucket=bucket,
+        prefix=prefix,
+        path_style=path_style == "true",
+        ca_bundle_pem=environment.get("MOVER_S3_CA_BUNDLE_PEM", ""),
+        access_key_id=access_key_id,
+        secret_access_key=secret_access_key,
+        session_token=environment.get("AWS_SESSION_TOKEN", ""),
+        data_key=data_key,
+        volume=environment.get("MOVER_VOLUME", "") or prefix,
+        workers=min(64, int(number("MOVER_WORKERS", float(_cores())) + 0.5)),
+        termination_log=environment.get("MOVER_TERMINATION_LOG", ""),
+        pull_wait_seconds=number("MOVER_PULL_WAIT_SECONDS", 900),
+        retry_seconds=number("MOVER_S3_RETRY_SECONDS", 120),
+    )
+    if problems:
+        raise UsageError("; ".join(problems) + ".")
+    return settings
+
+
+def _cores() -> int:
+    return max(1, len(os.sched_getaffinity(0)))

@@ -1,0 +1,228 @@
+"""The file system side: listing a tree in canonical order, reading an entry's metadata, and setting it.
+
+Paths are bytes relative to the volume's root, and may be longer than the kernel takes in one call (`Volume.reach`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import stat
+from collections.abc import Iterator, Mapping
+
+from mover.entries import DEVICE, DIRECTORY, FIFO, FILE, SYMLINK, Entry
+
+STATE_FOLDER = b".kubemotion-mover"
+LOST_AND_FOUND = b"lost+found"
+
+# A label of the cluster's security policy, not of the data: the container runtime gives each volume its own.
+_FOREIGN_XATTRS = frozenset({"security.selinux"})
+_REFINES_MODE = "system.posix_acl_"
+_LONGEST_PATH = 3800
+_NO_XATTRS: Mapping[str, bytes] = {}
+
+
+class Volume:
+    """A tree on disk, by its root directory."""
+
+    def __init__(self, path: str) -> None:
+        self.root = os.fsencode(path).rstrip(b"/") or b"/"
+        self._base = self.root if self.root != b"/" else b""
+
+    @contextlib.contextmanager
+    def reach(self, path: bytes) -> Iterator[bytes]:
+        """A path that the kernel takes for `path`, however long that is, while the context lasts."""
+        if len(path) + len(self.root) < _LONGEST_PATH:
+            yield self._base + b"/" + path if path else self.root
+            return
+        handle = os.open(self.root, os.O_PATH | os.O_DIRECTORY)
+        try:
+            rest = path
+            while len(rest) >= _LONGEST_PATH:
+                cut = rest.rindex(b"/", 0, _LONGEST_PATH)
+                step = os.open(rest[:cut], os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=handle)
+                os.close(handle)
+                handle, rest = step, rest[cut + 1 :]
+            yield b"/proc/self/fd/%d/%s" % (handle, rest)
+        finally:
+            os.close(handle)
+
+    def names(self, folder: bytes) -> list[bytes]:
+        """The names in a directory in canonical order; at the root without lost+found and the mover's own folder."""
+        with self.reach(folder) as reached:
+            names = sorted(os.listdir(reached))
+        if not folder:
+            names = [name for name in names if name != STATE_FOLDER and not self._is_lost_and_found(name)]
+        return names
+
+    def status(self, path: bytes) -> os.stat_result:
+        """lstat of `path`."""
+        with self.reach(path) as reached:
+            return os.lstat(reached)
+
+    def xattrs(self, path: bytes) -> Mapping[str, bytes]:
+        """The extended attributes of `path`, not following it when it is a symlink."""
+        with self.reach(path) as reached:
+            return read_xattrs(reached)
+
+    def describe(self, path: bytes, status: os.stat_result | None = None) -> Entry | None:
+        """The entry at `path`, a file without chunks and content; None for a socket."""
+        name = path.rpartition(b"/")[2]
+        with self.reach(path) as reached:
+            status = status or os.lstat(reached)
+            entry = entry_of(name, status)
+            if entry is None:
+                return None
+            entry.xattrs = read_xattrs(reached)
+            if entry.kind == SYMLINK:
+                entry.target = os.readlink(reached)
+        return entry
+
+    def _is_lost_and_found(self, name: bytes) -> bool:
+        return name == LOST_AND_FOUND and stat.S_ISDIR(self.status(name).st_mode)
+
+
+def entry_of(name: bytes, status: os.stat_result) -> Entry | None:
+    """What a stat result says of an entry; None for a socket."""
+    mode = status.st_mode
+    entry = Entry(DIRECTORY, name, stat.S_IMODE(mode), status.st_uid, status.st_gid, status.st_mtime_ns)
+    if stat.S_ISREG(mode):
+        entry.kind = FILE
+        entry.size, entry.inode, entry.ctime = status.st_size, status.st_ino, status.st_ctime_ns
+    elif stat.S_ISLNK(mode):
+        entry.kind = SYMLINK
+    elif stat.S_ISFIFO(mode):
+        entry.kind = FIFO
+    elif stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        entry.kind = DEVICE
+        sort = "c" if stat.S_ISCHR(mode) else "b"
+        entry.device = (sort, os.major(status.st_rdev), os.minor(status.st_rdev))
+    elif not stat.S_ISDIR(mode):
+        return None
+    return entry
+
+
+def read_xattrs(where: bytes | int) -> Mapping[str, bytes]:
+    """All extended attributes that this process may read; `where` is a path (not followed) or an open file."""
+    follow = isinstance(where, int)
+    try:
+        names = os.listxattr(where, follow_symlinks=follow)
+    except OSError as error:
+        if error.errno in (errno.ENOTSUP, errno.EPERM, errno.EACCES):
+            return _NO_XATTRS
+        raise
+    if not names:
+        return _NO_XATTRS
+    found: dict[str, bytes] = {}
+    for name in names:
+        if name in _FOREIGN_XATTRS:
+            continue
+        try:
+            found[name] = os.getxattr(where, name, follow_symlinks=follow)
+        except OSError as error:
+            if error.errno not in (errno.ENODATA, errno.EPERM, errno.EACCES, errno.ENOTSUP):
+                raise
+    return found
+
+
+def apply_metadata(where: bytes | int, entry: Entry, *, current: os.stat_result | None = None) -> None:
+    """Set owner, mode, xattrs and times, each as far as this process may; read them back to know what was kept.
+
+    `where` is a path (not followed) or an open file. In this order, because a change of owner takes setuid bits and
+    capabilities away, user attributes need the permission to write, and an ACL refines the mode's group bits.
+    """
+    follow = isinstance(where, int)
+    if current is None or (current.st_uid, current.st_gid) != (entry.uid, entry.gid):
+        _set_owner(where, entry, follow=follow)
+    present = read_xattrs(where)
+    _set_xattrs(where, entry, present, follow=follow, users=True)
+    if entry.kind != SYMLINK:
+        with _tolerated():
+            os.chmod(where, entry.mode)
+    _set_xattrs(where, entry, present, follow=follow, users=False)
+    with _tolerated():
+        os.utime(where, ns=(entry.mtime, entry.mtime), follow_symlinks=follow)
+
+
+def _set_owner(where: bytes | int, entry: Entry, *, follow: bool) -> None:
+    try:
+        os.chown(where, entry.uid, entry.gid, follow_symlinks=follow)
+    except OSError as error:
+        if error.errno not in _UNKEPT_ERRORS:
+            raise
+        # An owner may still give its file to another group of its own.
+        with _tolerated():
+            os.chown(where, -1, entry.gid, follow_symlinks=follow)
+
+
+def _set_xattrs(where: bytes | int, entry: Entry, present: Mapping[str, bytes], *, follow: bool, users: bool) -> None:
+    for name in present:
+        if name.startswith("user.") == users and name not in entry.xattrs:
+            with _tolerated():
+                os.removexattr(where, name, follow_symlinks=follow)
+    for name, value in entry.xattrs.items():
+        if name.startswith("user.") == users and (present.get(name) != value or name.startswith(_REFINES_MODE)):
+            with _tolerated():
+                os.setxattr(where, name, value, follow_symlinks=follow)
+
+
+_UNKEPT_ERRORS = frozenset(
+    {errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EINVAL, errno.ENODATA, errno.ENOSYS, errno.E2BIG, errno.ERANGE}
+)
+
+
+@contextlib.contextmanager
+def _tolerated() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _UNKEPT_ERRORS:
+            raise
+
+
+def data_ranges(handle: int, size: int) -> Iterator[tuple[int, int]]:
+    """The allocated ranges of an open file of `size` bytes, as (begin, end)."""
+    begin = 0
+    while begin < size:
+        try:
+            begin = os.lseek(handle, begin, os.SEEK_DATA)
+            end = os.lseek(handle, begin, os.SEEK_HOLE)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return
+            if error.errno in (errno.EINVAL, errno.ENOTSUP):
+                yield begin, size
+                return
+            raise
+        if begin >= size:
+            return
+        yield begin, min(end, size)
+        begin = end
+
+
+def looks_sparse(status: os.stat_result) -> bool:
+    """Whether fewer blocks are allocated than the size would need."""
+    return status.st_blocks * 512 < status.st_size
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def sync(path: bytes) -> None:
+    """Write everything of the file system at `path` to its disk; OSError when that failed."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if _libc.syncfs(handle) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+    finally:
+        os.close(handle)
+
+
+def punch_hole(handle: int, begin: int, length: int) -> bool:
+    """Make a range read as zeros and free its blocks; False when the file system cannot."""
+    keep_size_and_punch = 0x01 | 0x02
+    done = _libc.fallocate(handle, keep_size_and_punch, ctypes.c_longlong(begin), ctypes.c_longlong(length))
+    return bool(done == 0)

@@ -1,0 +1,272 @@
+"""Writing the destination: directories, links and devices at once, files as their chunks arrive, in any order."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import threading
+
+from mover import privileges
+from mover.blocks import CHUNK_BYTES
+from mover.crypto import VolumeKeys
+from mover.entries import DEVICE, FIFO, SYMLINK, Entry, join, readable
+from mover.errors import DestinationRefused, MoverError, NoSpace
+from mover.tree import Volume, apply_metadata, punch_hole
+
+_ZEROS = bytes(CHUNK_BYTES)
+_NEW = os.O_CREAT | os.O_EXCL
+_OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+class Destination:
+    """The volume that is being restored."""
+
+    def __init__(self, volume: Volume, label: str) -> None:
+        self.volume = volume
+        self.label = label
+
+    def make_directory(self, path: bytes) -> None:
+        """A directory at `path` into which this process may write, whatever was there."""
+        try:
+            with self.volume.reach(path) as reached:
+                try:
+                    os.mkdir(reached, 0o700)
+                except FileExistsError:
+                    status = os.lstat(reached)
+                    if stat.S_ISDIR(status.st_mode):
+                        if status.st_mode & 0o700 != 0o700 and not privileges.has(privileges.DAC_OVERRIDE):
+                            os.chmod(reached, stat.S_IMODE(status.st_mode) | 0o700)
+                        return
+                    os.unlink(reached)
+                    os.mkdir(reached, 0o700)
+        except OSError as error:
+            raise self.failure(path, error) from error
+
+    def make_special(self, path: bytes, entry: Entry) -> bool:
+        """A symlink, fifo or device at `path`, with its metadata; False when this process may not make it."""
+        try:
+            with self.volume.reach(path) as reached:
+                try:
+                    _make_special(reached, entry)
+                except FileExistsError:
+                    self.remove(path)
+                    _make_special(reached, entry)
+                apply_metadata(reached, entry)
+        except OSError as error:
+            if entry.kind == DEVICE and error.errno in (errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EINVAL):
+                return False
+            raise self.failure(path, error) from error
+        return True
+
+    def make_hard_link(self, path: bytes, target: bytes) -> None:
+        """Another name for the inode at `target`, whatever was at `path`."""
+        try:
+            with self.volume.reach(path) as reached, self.volume.reach(target) as source:
+                try:
+                    os.link(source, reached, follow_symlinks=False)
+                except FileExistsError:
+                    self.remove(path)
+                    os.link(source, reached, follow_symlinks=False)
+        except OSError as error:
+            raise self.failure(path, error) from error
+
+    def remove(self, path: bytes) -> None:
+        """Nothing at `path`, nor below it."""
+        try:
+            with self.volume.reach(path) as reached:
+                if not stat.S_ISDIR(os.lstat(reached).st_mode):
+                    os.unlink(reached)
+                    return
+            self.make_directory(path)
+            for name in self.volume.names(path):
+                self.remove(join(path, name))
+            with self.volume.reach(path) as reached:
+                os.rmdir(reached)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise self.failure(path, error) from error
+
+    def failure(self, path: bytes, error: OSError, needed: int | None = None) -> MoverError:
+        """A failed operation at `path`, for people."""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            free = os.statvfs(self.volume.root)
+            need = f"{needed} bytes are needed for it" if needed is not None else "an inode or a block is needed"
+            limit = {errno.EDQUOT: "its quota is reached", errno.EFBIG: "its file size limit is reached"}
+            why = limit.get(error.errno, "it is full")
+            return NoSpace(
+                f"No space on the destination volume {self.label} for {readable(path)}: {why}; {need}, "
+                f"{free.f_bavail * free.f_frsize} bytes and {free.f_favail} inodes are free. "
+                "Make the claim larger and start again: what was restored stays."
+            )
+        return DestinationRefused(
+            f"{readable(path)} on the destination volume {self.label} cannot be written: "
+            f"{os.strerror(error.errno or 0)}. Check the volume's storage and the mover's user."
+        )
+
+
+class Target:
+    """One file being restored. Its chunks may be written by several threads; the last one completes it."""
+
+    __slots__ = (
+        "_destination",
+        "_ended",
+        "_fresh",
+        "_handle",
+        "_lock",
+        "_pending",
+        "_size",
+        "_writing",
+        "entry",
+        "path",
+    )
+
+    def __init__(self, destination: Destination, path: bytes, entry: Entry, *, fresh: bool) -> None:
+        self.path = path
+        self.entry = entry
+        self._destination = destination
+        self._fresh = fresh
+        self._size = entry.size
+        self._handle: int | None = None
+        self._lock = threading.Lock()
+        self._writing = threading.Lock()
+        self._pending = 0
+        self._ended = False
+
+    def expect(self, count: int = 1) -> None:
+        """So many more chunks will be written."""
+        with self._lock:
+            self._pending += count
+
+    def holds(self, keys: VolumeKeys, offset: int, length: int, digest: bytes) -> bool:
+        """Whether the file already has a chunk, from an earlier attempt."""
+        if self._fresh:
+            return False
+        try:
+            data = os.pread(self._opened(), length, offset)
+        except OSError as error:
+            raise self._destination.failure(self.path, error) from error
+        return len(data) == length and keys.chunk_digest(data) == digest
+
+    def write(self, offset: int, data: memoryview, ranges: list[list[int]] | None) -> None:
+        """A chunk's bytes; `ranges` are its allocated parts when it has holes."""
+        try:
+            handle = self._opened()
+            # The kernel lets one writer at a time into a file; waiting here is cheaper than there.
+            with self._writing:
+                if ranges is None or (not self._fresh and not punch_hole(handle, offset, len(data))):
+                    _write_all(handle, data, offset)
+                    return
+                for begin, length in ranges:
+                    _write_all(handle, data[begin : begin + length], offset + begin)
+        except OSError as error:
+            raise self._destination.failure(self.path, error, len(data)) from error
+
+    def write_zeros(self, offset: int, length: int) -> None:
+        """Allocated zeros."""
+        try:
+            handle = self._opened()
+            for begin in range(offset, offset + length, len(_ZEROS)):
+                _write_all(handle, memoryview(_ZEROS)[: min(len(_ZEROS), offset + length - begin)], begin)
+        except OSError as error:
+            raise self._destination.failure(self.path, error, length) from error
+
+    def leave_hole(self, offset: int, length: int) -> None:
+        """A range without blocks."""
+        if self._fresh:
+            return
+        try:
+            if not punch_hole(self._opened(), offset, length):
+                self.write_zeros(offset, length)
+        except OSError as error:
+            raise self._destination.failure(self.path, error, length) from error
+
+    def done(self, count: int = 1) -> bool:
+        """So many chunks were written; True when that completed the file."""
+        with self._lock:
+            self._pending -= count
+            last = self._ended and self._pending == 0
+        if last:
+            self._complete()
+        return last
+
+    def end(self, size: int) -> bool:
+        """All chunks were announced and the file has this size; True when that completed the file."""
+        with self._lock:
+            self._size = size
+            self._ended = True
+            last = self._pending == 0
+        if last:
+            self._complete()
+        return last
+
+    def abandon(self) -> None:
+        """Close it as it is."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+    def _opened(self) -> int:
+        handle = self._handle
+        if handle is not None:
+            return handle
+        with self._lock:
+            if self._handle is None:
+                with self._destination.volume.reach(self.path) as reached:
+                    self._handle = self._open(reached)
+                    if self._size > CHUNK_BYTES or not self._fresh:
+                        os.ftruncate(self._handle, self._size)
+            return self._handle
+
+    def _open(self, reached: bytes) -> int:
+        if self._fresh:
+            try:
+                return os.open(reached, _OPEN | _NEW, 0o600)
+            except FileExistsError:
+                self._fresh = False
+        try:
+            handle = os.open(reached, _OPEN | os.O_CREAT, 0o600)
+        except OSError as error:
+            if error.errno not in (errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EACCES):
+                raise
+            return self._anew(reached)
+        status = os.fstat(handle)
+        # Writing into an inode with several names would change the others, which may be other files by now.
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+            os.close(handle)
+            return self._anew(reached)
+        return handle
+
+    def _anew(self, reached: bytes) -> int:
+        self._destination.remove(self.path)
+        return os.open(reached, _OPEN | _NEW, 0o600)
+
+    def _complete(self) -> None:
+        try:
+            handle = self._opened()
+            status = os.fstat(handle)
+            if status.st_size != self._size:
+                os.ftruncate(handle, self._size)
+            apply_metadata(handle, self.entry, current=status)
+        except OSError as error:
+            raise self._destination.failure(self.path, error) from error
+        finally:
+            self.abandon()
+
+
+def _make_special(reached: bytes, entry: Entry) -> None:
+    if entry.kind == SYMLINK:
+        os.symlink(entry.target, reached)
+    elif entry.kind == FIFO:
+        os.mkfifo(reached, 0o600)
+    else:
+        sort, major, minor = entry.device
+        kind = stat.S_IFCHR if sort == "c" else stat.S_IFBLK
+        os.mknod(reached, kind | 0o600, os.makedev(major, minor))
+
+
+def _write_all(handle: int, data: memoryview, offset: int) -> None:
+    while len(data):
+        written = os.pwrite(handle, data, offset)
+        data, offset = data[written:], offset + written

@@ -1,0 +1,130 @@
+"""The live migration page in a real browser: what is pushed shows, in order, once, whatever reconnects."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import Page, WebSocketRoute, expect
+
+from tests.browser.conftest import Server
+from tests.factories import MEBIBYTE
+
+
+def opened(page: Page, server: Server) -> Page:
+    page.goto(server.migration)
+    expect(page.locator("#connection")).to_have_attribute("data-state", "connected")
+    return page
+
+
+def numbers(page: Page) -> list[int]:
+    return [int(row) for row in page.eval_on_selector_all("#event-rows tr", "rows => rows.map(r => r.dataset.order)")]
+
+
+def test_an_event_shows_without_reloading(page: Page, server: Server) -> None:
+    opened(page, server)
+    page.evaluate("window.stillHere = true")
+    seq = server.do("emit", message="Service created")["seq"]
+    row = page.locator(f"#event-{seq}")
+    expect(row).to_contain_text("Service created")
+    expect(row).to_contain_text("Service/cms/wordpress")
+    assert numbers(page) == list(range(1, seq + 1))
+    assert page.evaluate("window.stillHere")
+
+
+def test_bars_totals_and_stages_move(page: Page, server: Server) -> None:
+    opened(page, server)
+    row = page.locator("tr", has_text="px-mysql-pvc").first
+    bar = row.locator("progress").first
+    expect(bar).to_have_attribute("value", "43")
+    server.do("pull", claim="px-mysql-pvc", bytes_pulled=105 * MEBIBYTE)
+    expect(bar).to_have_attribute("value", "75")
+    expect(page.locator("#migration-totals")).to_contain_text("169 MiB")
+    server.do("enter", stage="Applications")
+    expect(page.locator(".kmw-timeline li[aria-current=step]")).to_contain_text("Applications")
+    expect(page.locator("#announcement")).to_contain_text("Applications")
+
+
+def test_a_resource_that_the_page_did_not_know_takes_its_place(page: Page, server: Server) -> None:
+    opened(page, server)
+    made = server.do("resource", kind="ConfigMap", name="settings", order=1)["id"]
+    expect(page.locator(f"#resource-{made}")).to_contain_text("ConfigMap")
+    orders = page.eval_on_selector_all("#resource-rows tr", "rows => rows.map(r => Number(r.dataset.order))")
+    assert orders == [0, 1, 1, 2, 3]
+
+
+def test_the_end_shows_and_cancel_goes(page: Page, server: Server) -> None:
+    opened(page, server)
+    expect(page.get_by_role("link", name="Cancel")).to_be_visible()
+    server.do("finish", status="Successful", reason="Everything verified")
+    expect(page.locator("#migration-facts")).to_contain_text("Successful")
+    expect(page.locator("#migration-facts")).to_contain_text("Everything verified")
+    expect(page.get_by_role("link", name="Cancel")).to_have_count(0)
+    expect(page.get_by_role("link", name="Migrate again")).to_be_visible()
+
+
+def test_nothing_is_missing_and_nothing_doubled_after_reconnecting(page: Page, server: Server) -> None:
+    sockets: list[WebSocketRoute] = []
+
+    def through(route: WebSocketRoute) -> None:
+        route.connect_to_server()
+        sockets.append(route)
+
+    page.route_web_socket(re.compile("/ws/migrations/"), through)
+    opened(page, server)
+    # A server that restarts, one that stops in order, and a connection that is closed for no given reason.
+    for round_, code in enumerate((1012, 1001, 1000)):
+        server.do("emit", message=f"before cut {round_}")
+        sockets[-1].close(code=code)
+        expect(page.locator("#connection")).to_have_attribute("data-state", "connecting")
+        server.do("emit", message=f"while cut off {round_}")
+        server.do("lose", message=f"lost {round_}")
+        expect(page.locator("#connection")).to_have_attribute("data-state", "connected")
+    last = server.do("emit", message="the last")["seq"]
+    expect(page.locator(f"#event-{last}")).to_be_visible()
+    assert numbers(page) == list(range(1, last + 1))
+    assert len(sockets) == 4
+
+
+def test_a_script_in_a_message_is_text(page: Page, server: Server) -> None:
+    opened(page, server)
+    seq = server.do("emit", message="<img src=x onerror=window.harmed=1><script>window.harmed=1</script>")["seq"]
+    expect(page.locator(f"#event-{seq}")).to_contain_text("<script>window.harmed=1</script>")
+    assert page.evaluate("window.harmed") is None
+
+
+def test_rows_are_filtered_by_text_and_status_and_stay_filtered_when_more_arrive(page: Page, server: Server) -> None:
+    opened(page, server)
+    visible = page.locator("#resource-rows tr:visible")
+    page.keyboard.press("/")
+    page.keyboard.type("mysql")
+    expect(visible).to_have_count(2)
+    page.select_option("#resource-status", "Successful")
+    expect(visible).to_have_count(1)
+    server.do("resource", kind="ConfigMap", name="other", order=8)
+    server.do("resource", kind="ConfigMap", name="mysql-settings", order=9)
+    expect(visible).to_have_count(2)
+    expect(page.locator("[data-filter-count]")).to_have_text("2 / 6")
+
+
+def test_the_cancel_question_opens_over_the_live_page(page: Page, server: Server) -> None:
+    opened(page, server)
+    page.get_by_role("link", name="Cancel").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("the application goes on running there")
+    expect(dialog.get_by_role("checkbox")).to_be_checked()
+    seq = server.do("emit", message="behind the dialog")["seq"]
+    expect(page.locator(f"#event-{seq}")).to_have_count(1)
+    dialog.get_by_role("link", name="Let it go on").click()
+    expect(dialog).to_be_hidden()
+    assert page.url == server.migration
+
+
+def test_lists_follow_their_migrations(page: Page, server: Server) -> None:
+    page.goto(f"{server.address}/")
+    row = page.locator("#migration-rows tr")
+    expect(row).to_contain_text("In progress")
+    page.wait_for_timeout(300)
+    server.do("finish", status="Failed", reason="The destination is out of space")
+    expect(row).to_contain_text("Failed")
+    failed = page.locator("#counts div", has_text="Failed or partial").last
+    expect(failed).to_contain_text("1")

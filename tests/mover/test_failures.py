@@ -1,0 +1,277 @@
+"""What fails is retried where that helps, and otherwise said: which thing, where, and what to do."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mover.errors import StoreRefused, StoreUnavailable
+from tests.mover.conftest import REPOSITORY, Bench, finished, until
+from tests.mover.trees import assert_same, plausible_tree, random_bytes
+
+root_only = pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root, and setpriv to give it up"
+)
+
+
+def test_transient_answers_of_the_store_are_retried(bench: Bench, source: Path, destination: Path) -> None:
+    plausible_tree(source, large=20 << 20)
+    faults = bench.s3.faults
+    for status, code in ((503, "SlowDown"), (500, "InternalError"), (429, "TooManyRequests"), (400, "RequestTimeout")):
+        faults.fail("packs/", method="PUT", status=status, code=code)
+        faults.fail("journal/", method="PUT", status=status, code=code)
+    faults.drop("packs/", method="PUT", after_bytes=100_000, times=2)
+    faults.drop("journal/", method="PUT")
+    pushed = bench.run("push", source)
+    for status, code in ((503, "SlowDown"), (500, "InternalError")):
+        faults.fail("packs/", method="GET", status=status, code=code)
+        faults.fail("journal/", method="GET", status=status, code=code)
+        faults.fail("list-type", method="GET", status=status, code=code)
+    faults.drop("packs/", method="GET", after_bytes=300_000, times=3)
+    faults.drop("journal/", method="GET", after_bytes=20, times=2)
+    pulled = bench.run("pull", destination)
+    assert pulled["digest"] == pushed["digest"]
+    assert_same(source, destination)
+
+
+def test_a_store_that_stays_away_is_reported_as_unavailable(bench: Bench, source: Path) -> None:
+    plausible_tree(source)
+    bench.s3.faults.fail("packs/", status=503, times=1_000_000)
+    outcome = bench.process("push", source, environment={"MOVER_S3_RETRY_SECONDS": "1"})
+    assert outcome.status == 3
+    assert outcome.last["type"] == "error"
+    assert outcome.last["retriable"] is True
+    assert bench.s3.endpoint in outcome.last["message"]
+    assert "SlowDown" in outcome.last["message"]
+
+
+def test_nobody_listening_is_reported_as_unavailable(bench: Bench, source: Path) -> None:
+    with pytest.raises(StoreUnavailable):
+        bench.run("push", source, MOVER_S3_ENDPOINT="http://127.0.0.1:1", MOVER_S3_RETRY_SECONDS="0.5")
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"AWS_SECRET_ACCESS_KEY": "wrong"}, "secret key"),
+        ({"AWS_ACCESS_KEY_ID": "AKIANOBODY"}, "access key"),
+        ({"MOVER_S3_BUCKET": "no-such-bucket"}, "bucket does not exist"),
+    ],
+)
+def test_a_refusal_of_the_store_says_what_to_correct(
+    bench: Bench, source: Path, changed: dict[str, str], said: str
+) -> None:
+    outcome = bench.process("push", source, environment=changed)
+    assert outcome.status == 4
+    assert said in outcome.last["message"]
+    assert outcome.last["retriable"] is False
+    assert bench.environment["AWS_SECRET_ACCESS_KEY"] not in json.dumps(outcome.lines) + outcome.stderr
+
+
+def test_a_read_only_key_pair_is_refused_for_a_push(bench: Bench, source: Path) -> None:
+    plausible_tree(source)
+    keys = bench.s3.read_only_keys
+    with pytest.raises(StoreRefused) as caught:
+        bench.run("push", source, AWS_ACCESS_KEY_ID=keys.access_key_id, AWS_SECRET_ACCESS_KEY=keys.secret_access_key)
+    assert "grant" in caught.value.message
+
+
+def test_a_file_that_does_not_fit_is_named_and_goes_on_later(bench: Bench, source: Path, destination: Path) -> None:
+    (source / "small").write_bytes(b"x" * 1000)
+    (source / "too large").write_bytes(random_bytes(6 << 20, 1))
+    bench.run("push", source)
+
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4 << 20, 4 << 20))
+
+    outcome = bench.process("pull", destination, preexec_fn=limit)
+    assert outcome.status == 6, outcome
+    assert outcome.last["code"] == "no-space"
+    assert "too large" in outcome.last["message"]
+    assert "bytes" in outcome.last["message"]
+    bench.run("pull", destination)
+    assert_same(source, destination)
+
+
+@root_only
+def test_a_full_disk_is_reported_and_a_larger_one_completes(bench: Bench, source: Path, destination: Path) -> None:
+    plausible_tree(source, files=50, large=12 << 20)
+    bench.run("push", source)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(destination)], capture_output=True)
+    if mounted.returncode != 0:
+        pytest.skip("no file system can be mounted here")
+    try:
+        outcome = bench.process("pull", destination)
+        assert outcome.status == 6, outcome
+        assert "No space on the destination volume cms/px-mysql-pvc" in outcome.last["message"]
+        assert "free" in outcome.last["message"]
+        subprocess.run(["mount", "-o", "remount,size=64m", str(destination)], check=True)
+        assert bench.process("pull", destination).status == 0
+        assert_same(source, destination)
+    finally:
+        subprocess.run(["umount", str(destination)], check=True)
+
+
+@root_only
+def test_an_unreadable_file_fails_the_push_by_name(bench: Bench, source: Path) -> None:
+    (source / "open").write_bytes(b"x")
+    (source / "closed").write_bytes(b"x")
+    os.chmod(source / "closed", 0)
+    outcome = bench.process("push", source, privileged=False)
+    assert outcome.status == 7, outcome
+    assert "closed" in outcome.last["message"]
+    assert "DAC_READ_SEARCH" in outcome.last["message"]
+
+
+@root_only
+def test_without_privileges_owners_and_devices_are_reported_and_the_rest_is_kept(
+    bench: Bench, source: Path, destination: Path
+) -> None:
+    plausible_tree(source, files=20, large=1 << 20)
+    (source / "private").write_bytes(b"nobody else's")
+    os.setxattr(source / "private", "user.note", b"kept")
+    os.setxattr(source / "private", "trusted.note", b"not kept")
+    os.chmod(source / "private", 0)
+    os.chown(source / "large", 123, 456)
+    os.chmod(source / "large", 0o6755)
+    os.mknod(source / "null", 0o20666, os.makedev(1, 3))
+    (source / "closed folder").mkdir()
+    (source / "closed folder" / "inside").write_bytes(b"x")
+    os.link(source / "private", source / "closed folder" / "private too")
+    os.chmod(source / "closed folder", 0o555)
+    pushed = bench.run("push", source)
+    outcome = bench.process("pull", destination, privileged=False)
+    assert outcome.status == 0, outcome
+    assert outcome.last["digest"] == pushed["digest"]
+    unkept = {each["what"]: each for each in outcome.last["unkept"]}
+    assert set(unkept) == {"owner", "device", "xattr:trusted"}
+    assert unkept["device"] == {"what": "device", "count": 1, "example": "null"}
+    assert not (destination / "null").exists()
+    assert (destination / "private").stat().st_mode & 0o7777 == 0
+    assert os.getxattr(destination / "private", "user.note") == b"kept"
+    assert (destination / "large").read_bytes() == (source / "large").read_bytes()
+    assert (destination / "large").stat().st_mtime_ns == (source / "large").stat().st_mtime_ns
+    again = bench.process("pull", destination, privileged=False)
+    assert (again.status, again.last["digest"]) == (0, pushed["digest"]), again
+
+
+@root_only
+def test_without_privileges_a_tree_of_ones_own_is_kept_whole(bench: Bench, source: Path, destination: Path) -> None:
+    plausible_tree(source, files=20, large=1 << 20)
+    pushed = bench.process("push", source, privileged=False)
+    pulled = bench.process("pull", destination, privileged=False)
+    assert (pushed.status, pulled.status) == (0, 0), (pushed, pulled)
+    assert pulled.last["unkept"] == []
+    assert pulled.last["digest"] == pushed.last["digest"]
+    assert bench.process("verify", destination, privileged=False).status == 0
+
+
+def test_a_file_that_never_holds_still_is_reported_and_not_torn_silently(bench: Bench, source: Path) -> None:
+    (source / "log").write_bytes(b"line\n" * 1000)
+    (source / "steady").write_bytes(b"x")
+    writer = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys\nwhile True:\n with open(sys.argv[1], 'ab', buffering=0) as file: file.write(b'line\\n')",
+            str(source / "log"),
+        ]
+    )
+    try:
+        pushed = bench.run("push", source)
+    finally:
+        writer.kill()
+        writer.wait()
+    assert [each["what"] for each in pushed["changed"]] == ["changed-while-read"]
+    assert pushed["changed"][0]["example"] == "log"
+    assert bench.warnings[-1]["path"] == "log"
+    settled = bench.run("push", source)
+    assert settled["changed"] == []
+    assert settled["digest"] != pushed["digest"]
+
+
+def test_a_large_file_that_changes_while_it_is_read_is_read_again(
+    bench: Bench, source: Path, destination: Path
+) -> None:
+    with open(source / "database", "wb") as file:
+        for number in range(112):
+            file.write(random_bytes(1 << 20, number))
+    bench.s3.faults.latency = 0.5
+    pusher = bench.start("push", source)
+    until(lambda: bool(bench.objects("packs/")))
+    with open(source / "database", "r+b") as file:
+        file.seek(3 << 20)
+        file.write(b"changed in the middle")
+    bench.s3.faults.latency = 0
+    pushed = finished(pusher)
+    assert pushed.status == 0, pushed
+    assert pushed.last["changed"] == []
+    assert pushed.last["bytes_sent"] > 150 << 20
+    assert bench.run("pull", destination)["digest"] == pushed.last["digest"]
+    assert_same(source, destination)
+
+
+@pytest.mark.parametrize(
+    ("missing", "value", "said"),
+    [
+        ("MOVER_S3_BUCKET", "", "MOVER_S3_BUCKET is not set"),
+        ("MOVER_DATA_KEY", "short", "MOVER_DATA_KEY"),
+        ("MOVER_DATA_KEY", base64.b64encode(b"x" * 31).decode(), "32 bytes"),
+        ("MOVER_WORKERS", "none", "MOVER_WORKERS"),
+        ("MOVER_S3_PATH_STYLE", "yes", "MOVER_S3_PATH_STYLE"),
+        ("MOVER_S3_ENDPOINT", "not an address", "MOVER_S3_ENDPOINT"),
+    ],
+)
+def test_a_wrong_environment_is_a_usage_error(bench: Bench, source: Path, missing: str, value: str, said: str) -> None:
+    outcome = bench.process("push", source, environment={missing: value})
+    assert outcome.status == 2, outcome
+    assert said in outcome.last["message"]
+
+
+def test_a_missing_source_is_reported(bench: Bench, tmp_path: Path) -> None:
+    outcome = bench.process("push", tmp_path / "not there")
+    assert outcome.status == 7
+    assert "Check the mount path" in outcome.last["message"]
+
+
+def test_the_termination_log_has_the_result_and_stays_short(bench: Bench, source: Path, tmp_path: Path) -> None:
+    plausible_tree(source, files=5)
+    log = tmp_path / "termination-log"
+    log.touch()
+    outcome = bench.process("push", source, environment={"MOVER_TERMINATION_LOG": str(log)})
+    assert json.loads(log.read_text()) == outcome.last
+    failed = bench.process(
+        "push", source, environment={"MOVER_TERMINATION_LOG": str(log), "MOVER_S3_BUCKET": "nowhere"}
+    )
+    assert failed.status == 4
+    assert json.loads(log.read_text()) == failed.last
+    assert log.stat().st_size <= 4096
+
+
+def test_progress_is_said_every_second_while_waiting(bench: Bench, destination: Path) -> None:
+    outcome = bench.process("pull", destination, environment={"MOVER_PULL_WAIT_SECONDS": "2.5"})
+    assert outcome.status == 9
+    progress = [line for line in outcome.lines if line["type"] == "progress"]
+    assert len(progress) >= 3
+    assert {line["phase"] for line in progress} == {"wait"}
+    assert outcome.last["code"] == "pusher-silent"
+
+
+def test_the_mover_imports_without_django_and_the_rest_of_the_product() -> None:
+    program = (
+        "import sys, mover.__main__\n"
+        "names = {name.split('.')[0] for name in sys.modules}\n"
+        "print(sorted(names & {'django', 'clusters', 'migrations_app', 'teams', 'audit', 'demo', 'kubemotion_web'}))"
+    )
+    said = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "[]"

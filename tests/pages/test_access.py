@@ -1,0 +1,163 @@
+"""Every address, asked by everybody: one table says what each person gets. An address that is not in it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from teams.models import ApiToken, Membership
+from tests import factories
+
+PEOPLE = ("anonymous", "charlie", "bob", "olivia", "alice", "mallory", "staff")
+SIGN_IN = 302
+
+
+def row(*statuses: int) -> dict[str, int]:
+    return dict(zip(PEOPLE, statuses, strict=True))
+
+
+# anonymous, charlie (no team), bob (viewer), olivia (operator), alice (admin), mallory (other team's admin), staff
+PUBLIC = row(200, 200, 200, 200, 200, 200, 200)
+SIGNED_IN = row(SIGN_IN, 200, 200, 200, 200, 200, 200)
+VIEW = row(SIGN_IN, 404, 200, 200, 200, 404, 200)
+OPERATE = row(SIGN_IN, 404, 403, 200, 200, 404, 200)
+ADMINISTER = row(SIGN_IN, 404, 403, 403, 200, 404, 200)
+OPERATE_SOMEWHERE = row(SIGN_IN, 403, 403, 200, 200, 200, 200)
+ADMINISTER_SOMEWHERE = row(SIGN_IN, 403, 403, 403, 200, 200, 200)
+STAFF = row(SIGN_IN, 403, 403, 403, 403, 403, 200)
+# The same where success answers with a redirect to the page of the object.
+OPERATE_POST = OPERATE | dict.fromkeys(("olivia", "alice", "staff"), 302)
+ADMINISTER_POST = ADMINISTER | dict.fromkeys(("alice", "staff"), 302)
+OWN_TOKEN = row(SIGN_IN, 404, 404, 404, 302, 404, 404)
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A request to an address: of what object, how, and what everybody gets."""
+
+    expected: dict[str, int]
+    of: str = ""
+    method: str = "get"
+    data: tuple[tuple[str, str], ...] = ()
+
+
+def six(of: str, pair_of_statuses: dict[str, int] = ADMINISTER_SOMEWHERE) -> dict[str, list[Ask]]:
+    return {
+        f"{of}-list": [Ask(SIGNED_IN)],
+        f"{of}-add": [Ask(pair_of_statuses)],
+        f"{of}-detail": [Ask(VIEW, of)],
+        f"{of}-edit": [Ask(ADMINISTER, of)],
+        f"{of}-check": [Ask(OPERATE_POST, of, "post")],
+        f"{of}-remove": [Ask(ADMINISTER, of), Ask(ADMINISTER_POST, of, "post")],
+    }
+
+
+TABLE: dict[str, list[Ask]] = {
+    "livez": [Ask(PUBLIC)],
+    "readyz": [Ask(PUBLIC)],
+    "language": [Ask(row(302, 302, 302, 302, 302, 302, 302), "", "post", (("language", "en"),))],
+    "login": [Ask(row(200, 302, 302, 302, 302, 302, 302))],
+    "logout": [Ask(row(302, 302, 302, 302, 302, 302, 302), "", "post")],
+    "account": [Ask(SIGNED_IN)],
+    "account-password": [Ask(row(302, 422, 422, 422, 422, 422, 422), "", "post")],
+    "token-add": [Ask(row(302, 422, 422, 422, 422, 422, 422), "", "post")],
+    "token-revoke": [Ask(OWN_TOKEN, "token", "post")],
+    "team-list": [Ask(SIGNED_IN)],
+    "team-add": [Ask(STAFF)],
+    "team-detail": [Ask(VIEW, "team")],
+    "team-rename": [Ask(ADMINISTER, "team")],
+    "member-set": [Ask(ADMINISTER_POST, "team", "post", (("username", "charlie"), ("role", "viewer")))],
+    "member-remove": [Ask(ADMINISTER_POST, "member", "post")],
+    **six("cluster"),
+    **six("object-store"),
+    **six("pair"),
+    "history": [Ask(SIGNED_IN)],
+    "history-export": [Ask(SIGNED_IN)],
+    "dashboard": [Ask(SIGNED_IN)],
+    "migration-list": [Ask(SIGNED_IN)],
+    "migration-new": [Ask(OPERATE_SOMEWHERE)],
+    "migration-plan": [Ask(OPERATE_SOMEWHERE | {"mallory": 302}, "", "post")],
+    "migration-detail": [Ask(VIEW, "migration")],
+    "migration-events": [Ask(VIEW, "migration")],
+    "migration-cancel": [Ask(OPERATE, "migration"), Ask(OPERATE_POST, "migration", "post")],
+    "migration-remove": [Ask(OPERATE, "migration"), Ask(OPERATE_POST, "migration", "post")],
+}
+
+
+def pages(patterns: list[URLPattern | URLResolver] | None = None) -> Iterator[str]:
+    """The names of all addresses but those of the API and of Django's admin, which have walks of their own."""
+    for each in get_resolver().url_patterns if patterns is None else patterns:
+        if isinstance(each, URLResolver):
+            if str(each.pattern) not in {"api/", "admin/"}:
+                yield from pages(each.url_patterns)
+        else:
+            assert each.name, f"{each.pattern} has no name"
+            yield each.name
+
+
+def test_the_table_names_every_address() -> None:
+    assert set(pages()) == TABLE.keys()
+
+
+def arguments(company: factories.Company, of: str) -> list[Any]:
+    match of:
+        case "cluster":
+            return [company.source.pk]
+        case "object-store":
+            return [company.store.pk]
+        case "pair":
+            return [company.pair.pk]
+        case "migration":
+            return [company.migration.pk]
+        case "team":
+            return [company.team.pk]
+        case "member":
+            return [company.team.pk, Membership.objects.get(user=company.bob).pk]
+        case "token":
+            return [ApiToken.issue(company.alice, "laptop")[0].pk]
+    return []
+
+
+class Undo(Exception):
+    """Takes back what one person did, before the next one tries."""
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_everybody_gets_what_the_table_says(name: str, company: factories.Company) -> None:
+    # Nothing is to be asked over the network here: a kubeconfig that cannot be read, a store that refuses at once.
+    type(company.store).objects.update(endpoint="http://127.0.0.1:9", access_key_id="a", secret_access_key="s")
+    for ask in TABLE[name]:
+        got = {}
+        for who in PEOPLE:
+            client = Client()
+            if who != "anonymous":
+                client.force_login(getattr(company, who))
+            try:
+                with transaction.atomic():
+                    path = reverse(name, args=arguments(company, ask.of))
+                    response = getattr(client, ask.method)(path, dict(ask.data))
+                    got[who] = response.status_code
+                    if who == "anonymous" and ask.expected[who] == SIGN_IN and name not in OPEN_REDIRECTS:
+                        assert response["Location"].startswith(reverse("login")), response["Location"]
+                    raise Undo
+            except Undo:
+                pass
+        assert got == ask.expected, f"{ask.method.upper()} {name}"
+
+
+OPEN_REDIRECTS = {"language", "logout"}
+
+
+def test_the_administration_is_for_platform_staff_only(company: factories.Company) -> None:
+    for who in PEOPLE:
+        client = Client()
+        if who != "anonymous":
+            client.force_login(getattr(company, who))
+        status = client.get(reverse("admin:index")).status_code
+        assert status == (200 if who == "staff" else 302), who
