@@ -27,7 +27,9 @@ def arguments() -> argparse.Namespace:
         metavar="NAME=PORT",
         help="a cluster and its port on 127.0.0.1, 0 for any free one; may be given several times",
     )
-    parser.add_argument("--estate", type=float, metavar="MEGABYTES", help="plant the estate of the story, with so many files")
+    parser.add_argument(
+        "--estate", type=float, metavar="MEGABYTES", help="plant the estate of the story, with so many files"
+    )
     parser.add_argument("--no-nodes", action="store_true", help="without scheduler and kubelets")
     return parser.parse_args()
 
@@ -51,7 +53,8 @@ async def serve(options: argparse.Namespace) -> None:
             for server in servers:
                 await estate.plant(server.api, server.name, megabytes=options.estate)
         clusters = {
-            server.name: {"server": server.address, "kubeconfig": str(server.write_kubeconfigs(state))} for server in servers
+            server.name: {"server": server.address, "kubeconfig": str(server.write_kubeconfigs(state))}
+            for server in servers
         }
         print(json.dumps({"ready": True, "clusters": clusters}), flush=True)
         await stopping.wait()

@@ -153,7 +153,7 @@ def cancel(migration: Migration, *, remove: bool = True, by: Actor) -> Migration
 
 
 def remove(migration: Migration, *, by: Actor) -> None:
-    """Forget a finished migration with its volumes, resources and events; the history keeps that it was. Raises Conflict."""
+    """Forget a finished migration with all that belongs to it; the history keeps that it was. Raises Conflict."""
     if not migration.is_finished:
         raise Conflict(_("This migration is still under way. Cancel it first."))
     if not migration.cleaned_up:

@@ -16,7 +16,7 @@ import ssl
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlencode
@@ -57,7 +57,7 @@ def tls_context(kubeconfig: Kubeconfig) -> ssl.SSLContext:
 
 
 def _client(kubeconfig: Kubeconfig, tls: ssl.SSLContext, user_agent: str) -> ApiClient:
-    """The official client without what it would do by itself: proxies of the environment, retries, certificate files."""
+    """The official client without what it does by itself: proxies of the environment, retries, certificate files."""
     configuration = Configuration(
         host=kubeconfig.server,
         tls_server_name=kubeconfig.tls_server_name,
@@ -382,7 +382,7 @@ class ApiConnection:
         answer = self.json("POST", path, body=review, repeatable=True, what="review our permissions")
         return bool(answer.get("status", {}).get("allowed"))
 
-    def rules(self, namespace: str) -> Sequence[dict[str, Any]]:
+    def rules(self, namespace: str) -> Iterable[dict[str, Any]]:
         """What RBAC lets us do in the namespace: the resourceRules of a SelfSubjectRulesReview."""
         review = {
             "apiVersion": "authorization.k8s.io/v1",
@@ -391,7 +391,7 @@ class ApiConnection:
         }
         path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
         answer = self.json("POST", path, body=review, repeatable=True, what="review our permissions")
-        return answer.get("status", {}).get("resourceRules") or ()
+        return answer.get("status", {}).get("resourceRules") or []
 
 
 def _at(namespace: str | None, name: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import urllib3
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
@@ -80,7 +81,7 @@ def follow_logs(
         query=query,
         accept="*/*",
         stream=True,
-        timeout=urllib3.Timeout(connect=5, read=LOG_SILENCE_SECONDS),
+        timeout=(5, LOG_SILENCE_SECONDS),
         what=f"follow the log of pod {namespace}/{pod}",
     )
     try:
@@ -95,9 +96,7 @@ def follow_logs(
 def _open(
     connection: ApiConnection, path: str, query: list[tuple[str, str]], protocols: list[str], what: str
 ) -> ClientConnection:
-    from urllib.parse import urlencode
-
-    headers = {name: value for name, value in connection._headers.items() if name == "Authorization"}
+    headers = {name: value for name, value in connection.headers.items() if name == "Authorization"}
     options: dict[str, Any] = {}
     if connection.kubeconfig.tls_server_name:
         options["server_hostname"] = connection.kubeconfig.tls_server_name

@@ -120,7 +120,7 @@ def _stream(
         },
         what=what,
         stream=True,
-        timeout=urllib3.Timeout(connect=5, read=WATCH_SECONDS + 10),
+        timeout=(5, WATCH_SECONDS + 10),
     )
     began = time.monotonic()
     try:

@@ -3,7 +3,7 @@
     server.py, http.py     listening, connections, faults
     handlers.py            from a request to an answer; watching.py streams changes
     api.py                 the same without HTTP, for controllers
-    writes.py              what happens to an object that is written; validation, defaults, admission, ownership beside it
+    writes.py              what happens to a written object; validation, defaults, admission, ownership beside it
     store.py               objects, versions and history, in memory and in SQLite
     controllers/           what a controller manager, a scheduler and drivers do
     kubelet/               pods: those of the mover run for real

@@ -66,7 +66,7 @@ def _finalizer(obj: Object, finalizer: str) -> None:
 def _claim(api: ClusterAPI, obj: Object) -> None:
     _finalizer(obj, "kubernetes.io/pvc-protection")
     if "storageClassName" not in obj["spec"]:
-        for each in api.store.list(CLASSES):
+        for each in api.store.objects(CLASSES):
             if (each["metadata"].get("annotations") or {}).get(DEFAULT_CLASS) == "true":
                 obj["spec"]["storageClassName"] = each["metadata"]["name"]
                 return
@@ -122,7 +122,7 @@ def allocate_ports(api: ClusterAPI, info: ResourceInfo, obj: Object) -> None:
     mine = obj["metadata"]["uid"]
     taken = {
         port["nodePort"]
-        for each in api.store.list("services")
+        for each in api.store.objects("services")
         if each["metadata"]["uid"] != mine
         for port in each["spec"].get("ports", ())
         if "nodePort" in port
@@ -140,7 +140,7 @@ def allocate_ports(api: ClusterAPI, info: ResourceInfo, obj: Object) -> None:
 
 
 def _addresses(api: ClusterAPI) -> set[str]:
-    return {each["spec"].get("clusterIP", "") for each in api.store.list("services")}
+    return {each["spec"].get("clusterIP", "") for each in api.store.objects("services")}
 
 
 def _free_address(api: ClusterAPI) -> str:

@@ -1,4 +1,4 @@
-"""One simulated cluster's API without HTTP: the same defaulting, validation and bookkeeping for controllers and clients.
+"""One simulated cluster's API without HTTP: one defaulting, validation and bookkeeping for controllers and clients.
 
 `writes.py` has the path that a write takes; this module is the face that controllers and the HTTP layer see.
 """
@@ -38,7 +38,7 @@ class ClusterAPI:
         self.registry = Registry(extra=extra)
         self.store = Store(state / "store.sqlite3")
         self.tokens = Tokens(state)
-        for crd in self.store.list(definitions.CRDS):
+        for crd in self.store.objects(definitions.CRDS):
             definitions.serve(self.registry, crd)
         if self.store.get("namespaces", "", "default") is None:
             for namespace in ("default", "kube-system", "kube-public", "kube-node-lease"):
@@ -74,7 +74,7 @@ class ClusterAPI:
     ) -> list[Object]:
         return [
             copy.deepcopy(each)
-            for each in self.store.list(resource, namespace)
+            for each in self.store.objects(resource, namespace)
             if not labels or labels.items() <= (each["metadata"].get("labels") or {}).items()
         ]
 
@@ -124,7 +124,7 @@ class ClusterAPI:
         namespace = metadata.get("namespace") or "default"
         moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         source = {"component": component, **({"host": host} if host else {})}
-        for each in self.store.list("events", namespace):
+        for each in self.store.objects("events", namespace):
             if each["involvedObject"].get("uid") == metadata.get("uid") and (
                 each["reason"],
                 each["message"],
@@ -165,7 +165,7 @@ class ClusterAPI:
         """Changes of the resources (of all when none is named), beginning with ADDED for all that exists."""
         queue: asyncio.Queue[tuple[str, str, Object]] = asyncio.Queue()
         for resource in resources or [info.name for info in self.registry.preferred()]:
-            for each in self.store.list(resource):
+            for each in self.store.objects(resource):
                 queue.put_nowait(("ADDED", resource, copy.deepcopy(each)))
 
         def listen(change: Change) -> None:

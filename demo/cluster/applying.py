@@ -40,7 +40,14 @@ def apply(
     mine = ownership.entry(manager, "Apply", info, set(wanted))
     if old is None:
         created = writes.create(
-            api, info, copy.deepcopy(obj), namespace=namespace, user=user, manager=manager, dry_run=dry_run, owned=[mine]
+            api,
+            info,
+            copy.deepcopy(obj),
+            namespace=namespace,
+            user=user,
+            manager=manager,
+            dry_run=dry_run,
+            owned=[mine],
         )
         return created, True
     entries = list(old["metadata"].get("managedFields") or ())

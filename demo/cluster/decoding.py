@@ -72,7 +72,10 @@ def _first_mistyped(value: Any, node: schemas.Node | None, at: str) -> str:
         return f"{at}: expected {said}, got &value.valueUnstructured{{Value:{shown}}}"
     if isinstance(value, dict):
         inner_nodes = ((name, inner, schemas.field(node, name)) for name, inner in value.items())
-        return next((found for name, inner, known in inner_nodes if (found := _first_mistyped(inner, known, f"{at}.{name}"))), "")
+        return next(
+            (found for name, inner, known in inner_nodes if (found := _first_mistyped(inner, known, f"{at}.{name}"))),
+            "",
+        )
     if isinstance(value, list):
         each = schemas.items(node)
         return next((found for inner in value if (found := _first_mistyped(inner, each, at))), "")
@@ -91,7 +94,8 @@ def check_body(info: ResourceInfo, obj: Any, namespace: str, name: str | None) -
         raise statuses.bad_request(message)
     if obj.get("apiVersion") and obj["apiVersion"] != info.api_version:
         raise statuses.bad_request(
-            f"the API version in the data ({obj['apiVersion']}) does not match the expected API version ({info.api_version})"
+            f"the API version in the data ({obj['apiVersion']}) does not match "
+            f"the expected API version ({info.api_version})"
         )
     metadata = obj.get("metadata") or {}
     if metadata.get("namespace") and metadata["namespace"] != namespace:
@@ -105,7 +109,7 @@ def check_body(info: ResourceInfo, obj: Any, namespace: str, name: str | None) -
 
 
 def decode_strictly(info: ResourceInfo, obj: Object, mode: str) -> tuple[Object, list[str]]:
-    """The object without unknown fields, and the warnings about them. Raises APIError for `Strict`, and for wrong types."""
+    """The object without unknown fields, and warnings about them. Raises APIError for `Strict`, and for wrong types."""
     node = schema_of(info)
     wrong = type_error(obj, node)
     if wrong and info.custom is None:
@@ -119,7 +123,8 @@ def decode_strictly(info: ResourceInfo, obj: Object, mode: str) -> tuple[Object,
         if unknown and mode == "Strict":
             listed = ", ".join(f'unknown field "{path}"' for path in unknown)
             raise statuses.bad_request(
-                f'{info.kind} in version "{info.version}" cannot be handled as a {info.kind}: strict decoding error: {listed}'
+                f'{info.kind} in version "{info.version}" cannot be handled as a {info.kind}: '
+                f"strict decoding error: {listed}"
             )
         return schemas.prune(obj, node), [f'unknown field "{path}"' for path in unknown]
     return schemas.prune(obj, node), []
@@ -155,5 +160,3 @@ def type_error(value: Any, node: schemas.Node | None, at: tuple[str, ...] = (), 
             if wrong := type_error(inner, each, at, kind):
                 return wrong
     return ""
-
-

@@ -134,7 +134,7 @@ def clean_up(api: ClusterAPI, crd: Object) -> None:
     """Let the definition go if no object of its kind is left and nobody else holds it."""
     name = crd["metadata"]["name"]
     found = api.store.get(CRDS, "", name)
-    if found is None or next(iter(api.store.list(name)), None) is not None:
+    if found is None or next(iter(api.store.objects(name)), None) is not None:
         return
     finalizers = [each for each in found["metadata"]["finalizers"] if each != CLEAN_UP]
     changed = {**found, "metadata": {**found["metadata"], "finalizers": finalizers}}

@@ -27,8 +27,9 @@ def delete(
         wanted = preconditions.get(field)
         if wanted and wanted != metadata[field]:
             message = (
-                f'Operation cannot be fulfilled on {info.kind} "{name}": the {words} in the precondition ({wanted}) does '
-                f"not match the {words} in record ({metadata[field]}). The object might have been deleted and then recreated"
+                f'Operation cannot be fulfilled on {info.kind} "{name}": the {words} in the precondition '
+                f"({wanted}) does not match the {words} in record ({metadata[field]}). "
+                "The object might have been deleted and then recreated"
             )
             raise statuses.APIError(409, "Conflict", message, {"name": name, "kind": info.kind})
     finalizers = list(metadata.get("finalizers") or ())
@@ -40,10 +41,7 @@ def delete(
     if propagation == "Orphan" and "orphan" not in finalizers:
         finalizers.append("orphan")
     grace = options.get("gracePeriodSeconds")
-    if info.name == "pods":
-        grace = _pod_grace(old, grace)
-    else:
-        grace = 0
+    grace = _pod_grace(old, grace) if info.name == "pods" else 0
     if info.name == definitions.CRDS:
         return _delete_definition(api, old, dry_run=dry_run), False
     waits = bool(finalizers) or (info.name == "pods" and grace > 0) or info.name == "namespaces"
@@ -86,7 +84,7 @@ def _delete_definition(api: ClusterAPI, old: Object, *, dry_run: bool) -> Object
     marked = definitions.mark(api, old, dry_run=dry_run)
     if not dry_run:
         custom = api.registry.named(old["metadata"]["name"])
-        for each in list(api.store.list(custom.name)):
+        for each in list(api.store.objects(custom.name)):
             delete(api, custom, each["metadata"].get("namespace", ""), each["metadata"]["name"], {})
         definitions.clean_up(api, marked)
     return marked

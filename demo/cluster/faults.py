@@ -28,7 +28,7 @@ class _Rule:
 
 @dataclass
 class Faults:
-    """Asked by the server for each request, and by the kubelet for each claim. `match` is a function or a path regex."""
+    """Asked by the server for each request, and by the kubelet for each claim. `match`: a function or a path regex."""
 
     latency: float = 0.0
     disk_limit_bytes: dict[str, int] = field(default_factory=dict)

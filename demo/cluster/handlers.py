@@ -10,7 +10,20 @@ from urllib.parse import unquote
 
 import yaml
 
-from demo.cluster import applying, decoding, deletion, discovery, openapi, patches, rbac, reviews, selectors, statuses, tables, writes
+from demo.cluster import (
+    applying,
+    decoding,
+    deletion,
+    discovery,
+    openapi,
+    patches,
+    rbac,
+    reviews,
+    selectors,
+    statuses,
+    tables,
+    writes,
+)
 from demo.cluster.api import ClusterAPI, compact
 from demo.cluster.authentication import ANONYMOUS, User, of_certificate
 from demo.cluster.http import Exchange
@@ -25,6 +38,11 @@ Object = dict[str, Any]
 NO_CACHE = {"Cache-Control": "no-cache, private"}
 JSON = {"Content-Type": "application/json", **NO_CACHE}
 STREAMS = {"log", "exec", "attach", "portforward", "proxy"}
+# A deletion answers with the object for these, and with a Status for all others.
+DELETED_SHOWN = {
+    "pods", "services", "persistentvolumeclaims", "persistentvolumes", "serviceaccounts", "namespaces",
+    "storageclasses.storage.k8s.io",
+}  # fmt: skip
 STRATEGIC = "application/strategic-merge-patch+json"
 PATCH_TYPES = ("application/json-patch+json", "application/merge-patch+json", STRATEGIC, "application/apply-patch+yaml")
 VERSION = {
@@ -283,7 +301,7 @@ class Handlers:
             start, version = _continue(token)
         found = [
             each
-            for each in api.store.list(_stored_name(info), namespace)
+            for each in api.store.objects(_stored_name(info), namespace)
             if (matches_labels is None or matches_labels(each["metadata"].get("labels") or {}))
             and (matches_fields is None or matches_fields(each))
             and (not start or _key(each, namespace) >= start)
@@ -322,7 +340,9 @@ class Handlers:
         if content_type not in accepted[:2]:
             raise statuses.unsupported_media_type(accepted)
         try:
-            body = json.loads(exchange.body) if content_type == "application/json" else decoding.load_yaml(exchange.body)
+            body = (
+                json.loads(exchange.body) if content_type == "application/json" else decoding.load_yaml(exchange.body)
+            )
         except (ValueError, yaml.YAMLError):
             shown = exchange.body[:30].decode(errors="replace")
             more = f"{shown} ..." if len(exchange.body) > 30 else shown
@@ -416,12 +436,12 @@ class Handlers:
             raise statuses.bad_request(f"error decoding patch: {error}") from None
         if content_type == "application/json-patch+json":
             try:
-                return patches.json_patch(current, body)  # type: ignore[no-any-return]
+                return patches.json_patch(current, body)
             except patches.PatchFailed as error:
                 raise statuses.unusable_patch() from error
         if content_type == "application/merge-patch+json":
-            return patches.merge(current, body)  # type: ignore[no-any-return]
-        return patches.strategic(current, body, decoding.schema_of(info))  # type: ignore[no-any-return]
+            return patches.merge(current, body)
+        return patches.strategic(current, body, decoding.schema_of(info))
 
     async def _apply(self, exchange: Exchange, user: User, target: Target) -> None:
         info = target.info
@@ -472,8 +492,7 @@ class Handlers:
             self._options(exchange),
             dry_run=_dry(exchange) or "All" in str(self._options(exchange).get("dryRun", "")),
         )
-        returns_object = info.name in ("pods", "services", "persistentvolumeclaims", "persistentvolumes", "serviceaccounts", "storageclasses.storage.k8s.io", "namespaces")  # fmt: skip
-        if not gone or returns_object:
+        if not gone or info.name in DELETED_SHOWN:
             await self._object(exchange, info, 200, obj, [])
             return
         details: Object = {"name": target.name, **({"group": info.group} if info.group else {})}
@@ -488,7 +507,7 @@ class Handlers:
         options = self._options(exchange)
         found = [
             each
-            for each in list(self.api.store.list(info.name, target.namespace if info.namespaced else None))
+            for each in list(self.api.store.objects(info.name, target.namespace if info.namespaced else None))
             if (matches is None or matches(each["metadata"].get("labels") or {}))
             and (matches_fields is None or matches_fields(each))
         ]
@@ -527,7 +546,8 @@ def _continue(token: str) -> tuple[str, int]:
         first = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))[:1].decode("latin-1")
         shown = f"\\u{ord(first):04x}" if first and ord(first) > 126 else first
         raise statuses.bad_request(
-            f"invalid continue token: continue key is not valid: invalid character '{shown}' looking for beginning of value"
+            f"invalid continue token: continue key is not valid: invalid character '{shown}' "
+            "looking for beginning of value"
         ) from None
 
 
@@ -568,5 +588,3 @@ def _scale_of(info: ResourceInfo, obj: Object) -> Object:
         shown["selector"] = ",".join(f"{key}={value}" for key, value in sorted(wanted.items()))
     scale: Object = {"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata}
     return {**scale, "spec": {"replicas": spec.get("replicas", 0)} if spec.get("replicas") else {}, "status": shown}
-
-

@@ -147,7 +147,8 @@ class Connection:
         if self._wants_upgrade(request):
             # Whatever follows the head already belongs to the other protocol.
             return b""
-        chunks, size = [], 0
+        chunks: list[bytes] = []
+        size = 0
         while True:
             event = await self._next_event()
             if isinstance(event, h11.EndOfMessage) or event is h11.PAUSED:

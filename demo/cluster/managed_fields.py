@@ -52,7 +52,7 @@ CONTAINER = _Container()
 def values(value: Any, node: schemas.Node | None, *, containers: str = "none") -> dict[Path, Any]:
     """All that an object sets, by path: leaves with their values; items of lists, and what holds them, as CONTAINER.
 
-    `containers` says which holders count: "none" (as for an applied intent), "optional" (those that Go's types leave out
+    `containers` says which holders count: "none" (an applied intent), "optional" (those that Go's types leave out
     of an empty object) or "all" (as for custom resources, which have no types).
     """
     found: dict[Path, Any] = {}
@@ -123,7 +123,7 @@ def encode(found: Iterable[Path]) -> dict[str, Any]:
 
 
 def _without_needless_dots(tree: dict[str, Any]) -> dict[str, Any]:
-    trimmed = {}
+    trimmed: dict[str, Any] = {}
     for step, inner in tree.items():
         if step == ".":
             if len(tree) > 1:

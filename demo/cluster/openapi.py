@@ -1,4 +1,4 @@
-"""As much OpenAPI as kubectl needs: it asks for documents before it validates, and skips kinds that they do not have."""
+"""As much OpenAPI as kubectl needs: it wants documents before it validates, and skips kinds that they do not have."""
 
 from __future__ import annotations
 

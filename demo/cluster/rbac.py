@@ -38,11 +38,11 @@ class Attributes(NamedTuple):
 def rules_of(api: ClusterAPI, user: User, namespace: str) -> Iterator[Rule]:
     """Every rule that holds for the user in the namespace."""
     yield from BASIC
-    for binding in api.store.list(f"clusterrolebindings.{GROUP}"):
+    for binding in api.store.objects(f"clusterrolebindings.{GROUP}"):
         if _is_subject(binding, user, ""):
             yield from _role_rules(api, binding["roleRef"], "")
     if namespace:
-        for binding in api.store.list(f"rolebindings.{GROUP}", namespace):
+        for binding in api.store.objects(f"rolebindings.{GROUP}", namespace):
             if _is_subject(binding, user, namespace):
                 yield from _role_rules(api, binding["roleRef"], namespace)
 
@@ -108,7 +108,9 @@ def reason(api: ClusterAPI, user: User, wanted: Attributes) -> str:
     """Which binding allows it, as the real authorizer says it; empty for the cluster's masters."""
     for kind, namespace in (("ClusterRoleBinding", ""), ("RoleBinding", wanted.namespace)):
         resource = f"{kind.lower()}s.{GROUP}"
-        for binding in api.store.list(resource, namespace or None) if kind == "ClusterRoleBinding" or namespace else ():
+        for binding in (
+            api.store.objects(resource, namespace or None) if kind == "ClusterRoleBinding" or namespace else ()
+        ):
             if not _is_subject(binding, user, namespace):
                 continue
             if any(_covers(rule, wanted) for rule in _role_rules(api, binding["roleRef"], namespace)):

@@ -108,12 +108,27 @@ def _extra() -> list[ResourceInfo]:
             image, "v1", "imagestreams", "imagestream", "ImageStream", True,
             short_names=("is",), categories=("all",), subresources=_status("ImageStream"),
         ),
-        ResourceInfo("config.openshift.io", "v1", "clusterversions", "clusterversion", "ClusterVersion", False, subresources=_status("ClusterVersion")),
-        ResourceInfo("security.openshift.io", "v1", "securitycontextconstraints", "securitycontextconstraints", "SecurityContextConstraints", False, short_names=("scc",)),
+        ResourceInfo(
+            "config.openshift.io", "v1", "clusterversions", "clusterversion", "ClusterVersion", False,
+            subresources=_status("ClusterVersion"),
+        ),
+        ResourceInfo(
+            "security.openshift.io", "v1", "securitycontextconstraints", "securitycontextconstraints",
+            "SecurityContextConstraints", False, short_names=("scc",),
+        ),
         ResourceInfo("template.openshift.io", "v1", "templates", "template", "Template", True),
-        ResourceInfo(snapshot, "v1", "volumesnapshotclasses", "volumesnapshotclass", "VolumeSnapshotClass", False, short_names=("vsclass", "vsclasses"), custom={}),
-        ResourceInfo(snapshot, "v1", "volumesnapshotcontents", "volumesnapshotcontent", "VolumeSnapshotContent", False, short_names=("vsc", "vscs"), subresources=_status("VolumeSnapshotContent"), custom={}),
-        ResourceInfo(snapshot, "v1", "volumesnapshots", "volumesnapshot", "VolumeSnapshot", True, short_names=("vs",), subresources=_status("VolumeSnapshot"), custom={}),
+        ResourceInfo(
+            snapshot, "v1", "volumesnapshotclasses", "volumesnapshotclass", "VolumeSnapshotClass", False,
+            short_names=("vsclass", "vsclasses"), custom={},
+        ),
+        ResourceInfo(
+            snapshot, "v1", "volumesnapshotcontents", "volumesnapshotcontent", "VolumeSnapshotContent", False,
+            short_names=("vsc", "vscs"), subresources=_status("VolumeSnapshotContent"), custom={},
+        ),
+        ResourceInfo(
+            snapshot, "v1", "volumesnapshots", "volumesnapshot", "VolumeSnapshot", True,
+            short_names=("vs",), subresources=_status("VolumeSnapshot"), custom={},
+        ),
     ]  # fmt: skip
 
 

@@ -228,7 +228,6 @@ class ClusterHandle:
         asyncio.run_coroutine_threadsafe(self.cluster.stop_controllers(), self.loop).result(30)
 
 
-
 @contextmanager
 def running_clusters(
     state_dir: Path, names: tuple[str, ...] = ("dev", "prod"), nodes: bool = True, extra: bool = True

@@ -20,7 +20,7 @@ HISTORY = 20_000
 
 
 class Change(NamedTuple):
-    """One write. `before` is None for ADDED; `object` is the last state for DELETED, with the version of its deletion."""
+    """One write. `before` is None for ADDED; `object` for DELETED is the last state, with its deletion's version."""
 
     version: int
     type: str
@@ -68,7 +68,7 @@ class Store:
     def get(self, resource: str, namespace: str, name: str) -> Object | None:
         return self._objects.get(resource, {}).get((namespace, name))
 
-    def list(self, resource: str, namespace: str | None = None) -> Iterator[Object]:
+    def objects(self, resource: str, namespace: str | None = None) -> Iterator[Object]:
         """In the order of etcd's keys: by namespace, then name."""
         if namespace is not None:
             found = self._namespaces.get((resource, namespace), {})

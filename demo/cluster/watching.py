@@ -94,7 +94,7 @@ async def watch(api: ClusterAPI, exchange: Exchange, info: ResourceInfo, namespa
         version = api.store.version
         initial = exchange.first("sendInitialEvents") == "true"
         if not asked or asked == "0" or initial:
-            for obj in list(api.store.list(view.resource, view.namespace)):
+            for obj in list(api.store.objects(view.resource, view.namespace)):
                 if view.selects(obj):
                     await exchange.write(view.line("ADDED", obj))
             if initial and bookmarks:

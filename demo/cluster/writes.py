@@ -22,9 +22,11 @@ Object = dict[str, Any]
 NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 # Kinds whose generation counts changes of the spec (beside every custom resource).
 COUNTED = {
-    "deployments.apps", "statefulsets.apps", "daemonsets.apps", "replicasets.apps", "jobs.batch", "cronjobs.batch", "pods",
+    "deployments.apps", "statefulsets.apps", "daemonsets.apps", "replicasets.apps", "jobs.batch", "cronjobs.batch",
+    "pods",
     "networkpolicies.networking.k8s.io", "ingresses.networking.k8s.io", "poddisruptionbudgets.policy",
-    "customresourcedefinitions.apiextensions.k8s.io", "deploymentconfigs.apps.openshift.io", "endpointslices.discovery.k8s.io",
+    "customresourcedefinitions.apiextensions.k8s.io", "deploymentconfigs.apps.openshift.io",
+    "endpointslices.discovery.k8s.io",
     "volumesnapshots.snapshot.storage.k8s.io", "volumesnapshotcontents.snapshot.storage.k8s.io",
     "flowschemas.flowcontrol.apiserver.k8s.io",
 }  # fmt: skip
@@ -32,7 +34,8 @@ COUNTED = {
 STATUS_AT_CREATION = {"pods", "persistentvolumeclaims", "namespaces", "nodes", "persistentvolumes"}
 # What only the server sets.
 SERVERS_OWN = (
-    "resourceVersion", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds", "uid", "generation", "managedFields",
+    "resourceVersion", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds", "uid", "generation",
+    "managedFields",
 )  # fmt: skip
 
 

@@ -158,7 +158,7 @@ RULES: dict[str, Callable[[Object], bool]] = {
 def _cluster_scoped(
     connection: Connection, objects: list[Object], namespaces: set[str], skipped: list[Skipped]
 ) -> list[Object]:
-    """CRDs of collected custom resources, PriorityClasses in use, and cluster RBAC whose subjects lie in the namespaces."""
+    """CRDs of collected custom resources, PriorityClasses in use, cluster RBAC whose subjects lie in the namespaces."""
     needed: list[Object] = []
     for resource, select in (
         ("customresourcedefinitions.apiextensions.k8s.io", lambda each: _defines(each, objects)),

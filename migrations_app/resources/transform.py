@@ -166,7 +166,7 @@ STOPPED_KINDS = {"Deployment", "StatefulSet", "DeploymentConfig", "ReplicaSet"}
 
 
 def _stop(obj: Object) -> None:
-    """`startApplications: false` as Stork does it: zero replicas with the count in an annotation; CronJobs suspended."""
+    """`startApplications: false` as Stork does it: zero replicas, the count in an annotation; CronJobs suspended."""
     annotations = obj["metadata"]["annotations"]
     if obj["kind"] in STOPPED_KINDS:
         replicas = obj["spec"].get("replicas", 1)

@@ -17,9 +17,8 @@ def main(scenarios: list[str]) -> None:
                 steps += 1
                 whole += not found
                 if found:
-                    print(
-                        f"{scenario} {index}: {request.get('method', 'WS')} {request.get('path', request.get('websocket'))}"
-                    )
+                    path = request.get("path", request.get("websocket"))
+                    print(f"{scenario} {index}: {request.get('method', 'WS')} {path}")
                 for each in found:
                     known = any(entry.covers(scenario, index, each) for entry in KNOWN)
                     print(f"    {'(known) ' if known else ''}{each}")

@@ -25,7 +25,8 @@ GENERATED = re.compile(r"-[bcdfghjklmnpqrstvwxz2456789]{5}(?![a-zA-Z0-9])")
 NETWORK_NAMESPACE = re.compile(r"/var/run/netns/cni-[0-9a-f-]+")
 # Fields whose value is random, allocated, or a fact of the node.
 RANDOM = {
-    "uid", "resourceVersion", "containerID", "imageID", "token", "continue", "podIP", "hostIP", "ip", "nodePort", "count",
+    "uid", "resourceVersion", "containerID", "imageID", "token", "continue", "podIP", "hostIP", "ip", "nodePort",
+    "count",
     "serverAddress", "pod-template-hash", "controller-revision-hash", "volumeHandle",
     "snapshotHandle", "creationTime", "controller-uid", "batch.kubernetes.io/controller-uid", "reportingInstance",
 }  # fmt: skip

@@ -18,7 +18,7 @@ BUSYBOX = "docker.io/library/busybox:1.38"
 
 @dataclass(frozen=True)
 class Setting:
-    """`extra` serves OpenShift's and the snapshot resources too; `settle` is how long to wait for controllers, in seconds.
+    """`extra` serves OpenShift's and the snapshot resources too; `settle`: seconds to wait for controllers.
 
     From the step `still_from` on no controller acts: what the recording caught it in the middle of stays as it is.
     """

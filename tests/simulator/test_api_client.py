@@ -83,7 +83,9 @@ def test_a_watch_tells_what_happens_while_it_runs(core: client.CoreV1Api) -> Non
 
 def test_pages_show_the_state_of_the_first_one(core: client.CoreV1Api) -> None:
     for number in range(6):
-        core.create_namespaced_config_map(NAMESPACE, {**config_map(f"page-{number}"), "metadata": {"name": f"page-{number}", "labels": {"page": "x"}}})
+        core.create_namespaced_config_map(
+            NAMESPACE, {**config_map(f"page-{number}"), "metadata": {"name": f"page-{number}", "labels": {"page": "x"}}}
+        )
     first = core.list_namespaced_config_map(NAMESPACE, label_selector="page=x", limit=2)
     core.delete_namespaced_config_map("page-3", NAMESPACE)
     core.create_namespaced_config_map(NAMESPACE, {"metadata": {"name": "page-5a", "labels": {"page": "x"}}})
@@ -105,9 +107,13 @@ def test_server_side_apply_refuses_what_another_manages(api: client.ApiClient) -
             body=config_map("applied", a="2"), name="applied", namespace=NAMESPACE, field_manager="two"
         )
     assert refused.value.status == 409
-    assert "conflict with \\\"one\\\": .data.a" in str(refused.value.body)
+    assert 'conflict with \\"one\\": .data.a' in str(refused.value.body)
     forced = maps.server_side_apply(
-        body=config_map("applied", a="2"), name="applied", namespace=NAMESPACE, field_manager="two", force_conflicts=True
+        body=config_map("applied", a="2"),
+        name="applied",
+        namespace=NAMESPACE,
+        field_manager="two",
+        force_conflicts=True,
     )
     assert forced.data.to_dict() == {"a": "2"}
 

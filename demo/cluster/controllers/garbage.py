@@ -8,7 +8,6 @@ import logging
 from typing import TYPE_CHECKING
 
 from demo.cluster.api import APIError
-
 from demo.cluster.controllers.loop import RETRY_SECONDS, Object, drop_finalizer, find, key_of
 
 if TYPE_CHECKING:
