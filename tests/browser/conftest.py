@@ -81,7 +81,8 @@ def server(tmp_path: Path) -> Iterator[Server]:
         process.wait()
 
 
-@pytest.fixture(scope="session")
+# Playwright's loop counts as running until it stops, so it must be gone before another folder's asyncio tests.
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(
