@@ -14,16 +14,21 @@ SUSPENDED_ANNOTATION = "kubemotion.io/was-suspended"
 
 
 def labels_of(obj: dict[str, Any]) -> dict[str, str]:
-    return dict(obj.get("metadata", {}).get("labels") or {})
+    return dict((obj.get("metadata") or {}).get("labels") or {})
 
 
 def annotations_of(obj: dict[str, Any]) -> dict[str, str]:
-    return dict(obj.get("metadata", {}).get("annotations") or {})
+    return dict((obj.get("metadata") or {}).get("annotations") or {})
 
 
 def migration_of(obj: dict[str, Any]) -> str:
     """The id of the migration that made the object, or an empty text."""
     return labels_of(obj).get(MIGRATION_LABEL, "")
+
+
+def type_of(obj: dict[str, Any]) -> tuple[str, str]:
+    """Group and kind; the group is empty for the core one."""
+    return str(obj.get("apiVersion") or "").rpartition("/")[0], str(obj.get("kind") or "")
 
 
 def key_of(obj: dict[str, Any]) -> tuple[str, str, str, str]:

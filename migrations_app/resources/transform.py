@@ -11,7 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from migrations_app.resources.marks import MIGRATION_LABEL, REPLICAS_ANNOTATION, SOURCE_ANNOTATION, SUSPENDED_ANNOTATION
+from migrations_app.resources.marks import (
+    MIGRATION_LABEL,
+    REPLICAS_ANNOTATION,
+    SOURCE_ANNOTATION,
+    SUSPENDED_ANNOTATION,
+    type_of,
+)
+from migrations_app.resources.subjects import lies_within
 
 Object = dict[str, Any]
 
@@ -20,9 +27,11 @@ SERVER_METADATA = (
     "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds",
     "selfLink", "managedFields", "ownerReferences", "finalizers", "generateName",
 )  # fmt: skip
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+HOST_GENERATED = "openshift.io/host.generated"
 # Notes of controllers and clients about the source cluster, which are wrong or noise elsewhere.
 FOREIGN_ANNOTATIONS = (
-    "kubectl.kubernetes.io/last-applied-configuration",
+    LAST_APPLIED,
     "deployment.kubernetes.io/revision",
     "deployment.kubernetes.io/desired-replicas",
     "deployment.kubernetes.io/max-replicas",
@@ -34,54 +43,76 @@ FOREIGN_ANNOTATIONS = (
     "endpoints.kubernetes.io/last-change-trigger-time",
     "autoscaling.alpha.kubernetes.io/conditions",
     "autoscaling.alpha.kubernetes.io/current-metrics",
-    "openshift.io/host.generated",
+    HOST_GENERATED,
 )
 JOB_LABELS = ("controller-uid", "batch.kubernetes.io/controller-uid", "job-name", "batch.kubernetes.io/job-name")
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to transform. `storage_classes` maps names; `source` names the cluster in the mark."""
+    """How to transform. `storage_classes` maps names; `source` names the cluster in the mark.
+
+    `namespaces` are those that are migrated; without them bindings keep all their subjects.
+    """
 
     migration_id: str
     source: str = ""
     start_applications: bool = True
     storage_classes: dict[str, str] = field(default_factory=dict)
+    namespaces: tuple[str, ...] = ()
 
 
 def transformed(obj: Object, options: Options) -> Object:
     """The object as it is to be on the destination."""
-    last_applied = _last_applied(obj)
     result = copy.deepcopy(obj)
-    metadata = {key: value for key, value in result["metadata"].items() if key not in SERVER_METADATA and value}
-    annotations = {k: v for k, v in (metadata.get("annotations") or {}).items() if k not in FOREIGN_ANNOTATIONS}
-    annotations[SOURCE_ANNOTATION] = options.source
-    metadata["annotations"] = annotations
-    metadata["labels"] = {**(metadata.get("labels") or {}), MIGRATION_LABEL: options.migration_id}
-    result["metadata"] = metadata
+    metadata = {key: value for key, value in _section(result, "metadata").items() if key not in SERVER_METADATA}
+    annotations = {k: v for k, v in _section(metadata, "annotations").items() if k not in FOREIGN_ANNOTATIONS}
+    labels = _section(metadata, "labels")
+    metadata["annotations"] = {**annotations, SOURCE_ANNOTATION: options.source}
+    metadata["labels"] = {**labels, MIGRATION_LABEL: options.migration_id}
+    result["metadata"] = {key: value for key, value in metadata.items() if value}
     result.pop("status", None)
-    for rule in RULES.get(result["kind"], ()):
-        rule(result, options, last_applied)
+    for rule in RULES.get(type_of(result), ()):
+        rule(result, options, obj)
     if not options.start_applications:
         _stop(result)
     return result
 
 
+def _section(obj: Any, *names: str) -> Object:
+    """The part at the path, or an empty one where it is absent, null or no mapping."""
+    for name in names:
+        obj = obj.get(name) if isinstance(obj, dict) else None
+    return obj if isinstance(obj, dict) else {}
+
+
+def _items(obj: Any, name: str) -> list[Object]:
+    """The mappings in a list, or none where it is absent, null or no list."""
+    found = obj.get(name) if isinstance(obj, dict) else None
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+
 def _last_applied(obj: Object) -> Object:
-    text = (obj["metadata"].get("annotations") or {}).get("kubectl.kubernetes.io/last-applied-configuration", "")
+    text = _section(obj, "metadata", "annotations").get(LAST_APPLIED)
     try:
-        found = json.loads(text) if text else {}
+        found = json.loads(text) if isinstance(text, str) else {}
     except ValueError:
         found = {}
     return found if isinstance(found, dict) else {}
 
 
+def _was_transformed(obj: Object, options: Options) -> bool:
+    """Whether this migration has transformed it: then it tells no more what was asked for, and names are mapped."""
+    return bool(_section(obj, "metadata", "labels").get(MIGRATION_LABEL) == options.migration_id)
+
+
+# Changes the object in place; the last argument is the object as the source has it.
 Rule = Callable[[Object, Options, Object], None]
 
 
-def _service_addresses(obj: Object, options: Options, last_applied: Object) -> None:
+def _service_addresses(obj: Object, options: Options, source: Object) -> None:
     """Addresses belong to a cluster; a headless Service stays headless (Stork, Velero)."""
-    spec = obj["spec"]
+    spec = _section(obj, "spec")
     if spec.get("clusterIP") != "None":
         spec.pop("clusterIP", None)
         spec.pop("clusterIPs", None)
@@ -89,90 +120,127 @@ def _service_addresses(obj: Object, options: Options, last_applied: Object) -> N
         spec.pop(name, None)
 
 
-def _node_ports(obj: Object, options: Options, last_applied: Object) -> None:
+def _node_ports(obj: Object, options: Options, source: Object) -> None:
     """Node ports are kept where somebody asked for them, and allocated anew otherwise (velero service_action.go)."""
-    asked = {
-        (port.get("port"), port.get("protocol", "TCP"))
-        for port in (last_applied.get("spec") or {}).get("ports") or ()
-        if port.get("nodePort")
-    }
-    for port in obj["spec"].get("ports") or ():
-        if (port.get("port"), port.get("protocol", "TCP")) not in asked:
+    last_applied = _section(_last_applied(source), "spec")
+    asked = [_port(port) for port in _items(last_applied, "ports") if port.get("nodePort")]
+    for port in _items(_section(obj, "spec"), "ports"):
+        if _port(port) not in asked and not _was_transformed(source, options):
             port.pop("nodePort", None)
 
 
-def _job(obj: Object, options: Options, last_applied: Object) -> None:
+def _port(port: Object) -> tuple[Any, Any]:
+    return port.get("port"), port.get("protocol", "TCP")
+
+
+def _job(obj: Object, options: Options, source: Object) -> None:
     """The controller's uid selects pods; a new Job gets a new one (velero job_action.go)."""
-    spec = obj["spec"]
-    if not spec.get("manualSelector"):
-        spec.pop("selector", None)
-    for labels in (obj["metadata"].get("labels"), (spec.get("template", {}).get("metadata") or {}).get("labels")):
+    spec = _section(obj, "spec")
+    if spec.get("manualSelector"):
+        return
+    spec.pop("selector", None)
+    for labels in (_section(obj, "metadata", "labels"), _section(spec, "template", "metadata", "labels")):
         for name in JOB_LABELS:
-            if labels:
-                labels.pop(name, None)
+            labels.pop(name, None)
 
 
-def _service_account(obj: Object, options: Options, last_applied: Object) -> None:
+def _service_account(obj: Object, options: Options, source: Object) -> None:
     """Generated token and registry Secrets are the destination's own business."""
-    name = obj["metadata"]["name"]
+    name = obj["metadata"].get("name")
     generated = (f"{name}-token-", f"{name}-dockercfg-")
     for key in ("secrets", "imagePullSecrets"):
-        kept = [each for each in obj.get(key) or () if not each.get("name", "").startswith(generated)]
+        kept = [each for each in _items(obj, key) if not str(each.get("name", "")).startswith(generated)]
         if kept:
             obj[key] = kept
         else:
             obj.pop(key, None)
 
 
-def _claim_templates(obj: Object, options: Options, last_applied: Object) -> None:
-    for template in obj["spec"].get("volumeClaimTemplates") or ():
+def _claim_templates(obj: Object, options: Options, source: Object) -> None:
+    for template in _items(_section(obj, "spec"), "volumeClaimTemplates"):
         template.pop("status", None)
-        name = template["spec"].get("storageClassName")
-        if name in options.storage_classes:
-            template["spec"]["storageClassName"] = options.storage_classes[name]
-        for key in ("creationTimestamp",):
-            template.get("metadata", {}).pop(key, None)
+        _section(template, "metadata").pop("creationTimestamp", None)
+        _map_class(_section(template, "spec"), options, source)
 
 
-def _pod_template(obj: Object, options: Options, last_applied: Object) -> None:
-    template = obj.get("spec", {}).get("template") or {}
-    metadata = template.get("metadata") or {}
-    metadata.pop("creationTimestamp", None)
-    spec = template.get("spec") or {}
+def _map_class(claim: Object, options: Options, source: Object) -> None:
+    """The empty name stands for the default class, as it does for the claims that there are already."""
+    name = claim.get("storageClassName") or ""
+    # Mapping twice would follow a chain: a class may be called on the destination as another one is on the source.
+    if isinstance(name, str) and name in options.storage_classes and not _was_transformed(source, options):
+        claim["storageClassName"] = options.storage_classes[name]
+
+
+def _pod_template(obj: Object, options: Options, source: Object) -> None:
+    template = _section(obj, "spec", "template") or _section(obj, "spec", "jobTemplate", "spec", "template")
+    _section(template, "metadata").pop("creationTimestamp", None)
+    spec = _section(template, "spec")
     # Names a node of the source.
     spec.pop("nodeName", None)
+    for volume in _items(spec, "volumes"):
+        _map_class(_section(volume, "ephemeral", "volumeClaimTemplate", "spec"), options, source)
 
 
-def _custom_definition(obj: Object, options: Options, last_applied: Object) -> None:
+def _job_template(obj: Object, options: Options, source: Object) -> None:
+    _section(obj, "spec", "jobTemplate", "metadata").pop("creationTimestamp", None)
+
+
+def _custom_definition(obj: Object, options: Options, source: Object) -> None:
     """A conversion webhook's CA is injected by whoever runs it there."""
-    conversion = obj["spec"].get("conversion") or {}
-    client = (conversion.get("webhook") or {}).get("clientConfig") or {}
-    client.pop("caBundle", None)
+    _section(obj, "spec", "conversion", "webhook", "clientConfig").pop("caBundle", None)
 
 
-RULES: dict[str, tuple[Rule, ...]] = {
-    "Service": (_service_addresses, _node_ports),
-    "Job": (_job, _pod_template),
-    "ServiceAccount": (_service_account,),
-    "StatefulSet": (_claim_templates, _pod_template),
-    "Deployment": (_pod_template,),
-    "DaemonSet": (_pod_template,),
-    "ReplicaSet": (_pod_template,),
-    "DeploymentConfig": (_pod_template,),
-    "CustomResourceDefinition": (_custom_definition,),
+def _route_host(obj: Object, options: Options, source: Object) -> None:
+    """A host that the router made up lies in the source's domain; one that somebody chose is the application's."""
+    if _section(source, "metadata", "annotations").get(HOST_GENERATED) == "true":
+        _section(obj, "spec").pop("host", None)
+
+
+def _subjects(obj: Object, options: Options, source: Object) -> None:
+    """Whoever is not migrated gets nothing on the destination, where the same name may be somebody else (Stork)."""
+    if options.namespaces:
+        obj["subjects"] = [each for each in _items(obj, "subjects") if lies_within(each, options.namespaces)]
+
+
+# By group and kind: operators define Jobs and Services of their own, which mean something else.
+RULES: dict[tuple[str, str], tuple[Rule, ...]] = {
+    ("", "Service"): (_service_addresses, _node_ports),
+    ("", "ServiceAccount"): (_service_account,),
+    ("batch", "Job"): (_job, _pod_template),
+    ("batch", "CronJob"): (_job_template, _pod_template),
+    ("apps", "StatefulSet"): (_claim_templates, _pod_template),
+    ("apps", "Deployment"): (_pod_template,),
+    ("apps", "DaemonSet"): (_pod_template,),
+    ("apps", "ReplicaSet"): (_pod_template,),
+    ("apps.openshift.io", "DeploymentConfig"): (_pod_template,),
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): (_custom_definition,),
+    ("route.openshift.io", "Route"): (_route_host,),
+    ("rbac.authorization.k8s.io", "ClusterRoleBinding"): (_subjects,),
 }
 
-STOPPED_KINDS = {"Deployment", "StatefulSet", "DeploymentConfig", "ReplicaSet"}
+STOPPED = {
+    ("apps", "Deployment"),
+    ("apps", "StatefulSet"),
+    ("apps", "ReplicaSet"),
+    ("apps.openshift.io", "DeploymentConfig"),
+}
 
 
 def _stop(obj: Object) -> None:
     """`startApplications: false` as Stork does it: zero replicas, the count in an annotation; CronJobs suspended."""
-    annotations = obj["metadata"]["annotations"]
-    if obj["kind"] in STOPPED_KINDS:
-        replicas = obj["spec"].get("replicas", 1)
+    annotations, spec = obj["metadata"]["annotations"], obj.get("spec")
+    if not isinstance(spec, dict):
+        return
+    if type_of(obj) in STOPPED:
+        replicas = spec.get("replicas")
+        if replicas is None:
+            replicas = 1
         if replicas or REPLICAS_ANNOTATION not in annotations:
             annotations[REPLICAS_ANNOTATION] = str(replicas)
-        obj["spec"]["replicas"] = 0
-    elif obj["kind"] == "CronJob":
-        annotations.setdefault(SUSPENDED_ANNOTATION, str(bool(obj["spec"].get("suspend"))).lower())
-        obj["spec"]["suspend"] = True
+        spec["replicas"] = 0
+    elif type_of(obj) == ("batch", "CronJob"):
+        # An earlier migration's note counts only as long as the CronJob is still suspended.
+        if not spec.get("suspend"):
+            annotations[SUSPENDED_ANNOTATION] = "false"
+        annotations.setdefault(SUSPENDED_ANNOTATION, "true")
+        spec["suspend"] = True

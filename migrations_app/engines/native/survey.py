@@ -81,6 +81,7 @@ class Wanted:
             source=str(self.pair.source),
             start_applications=self.start_applications,
             storage_classes=self.classes,
+            namespaces=tuple(self.namespaces),
         )
 
 

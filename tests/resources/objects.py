@@ -1,0 +1,70 @@
+"""Objects as a source cluster gives them, for tests of what becomes of them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+Object = dict[str, Any]
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+API_VERSIONS = {
+    "Deployment": "apps/v1",
+    "StatefulSet": "apps/v1",
+    "DaemonSet": "apps/v1",
+    "ReplicaSet": "apps/v1",
+    "Job": "batch/v1",
+    "CronJob": "batch/v1",
+    "DeploymentConfig": "apps.openshift.io/v1",
+    "Route": "route.openshift.io/v1",
+    "Role": "rbac.authorization.k8s.io/v1",
+    "RoleBinding": "rbac.authorization.k8s.io/v1",
+    "ClusterRole": "rbac.authorization.k8s.io/v1",
+    "ClusterRoleBinding": "rbac.authorization.k8s.io/v1",
+    "CustomResourceDefinition": "apiextensions.k8s.io/v1",
+    "PriorityClass": "scheduling.k8s.io/v1",
+    "EndpointSlice": "discovery.k8s.io/v1",
+    "ValidatingWebhookConfiguration": "admissionregistration.k8s.io/v1",
+    "MutatingWebhookConfiguration": "admissionregistration.k8s.io/v1",
+}
+CLUSTER_SCOPED = {
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "CustomResourceDefinition",
+    "Namespace",
+    "PriorityClass",
+    "ValidatingWebhookConfiguration",
+    "MutatingWebhookConfiguration",
+}
+
+
+def make(kind: str, name: str, namespace: str = "shop", *, metadata: Object | None = None, **fields: Any) -> Object:
+    """An object of the kind, at the API version that is current for it."""
+    place = {} if kind in CLUSTER_SCOPED else {"namespace": namespace}
+    api_version = fields.pop("apiVersion", API_VERSIONS.get(kind, "v1"))
+    return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name, **place, **(metadata or {})}, **fields}
+
+
+def applied(obj: Object) -> Object:
+    """The object with the note that `kubectl apply` leaves about it."""
+    annotations = {**(obj["metadata"].get("annotations") or {}), LAST_APPLIED: json.dumps(obj)}
+    return {**obj, "metadata": {**obj["metadata"], "annotations": annotations}}
+
+
+def workload(kind: str, name: str, namespace: str = "shop", *, spec: Object | None = None, **fields: Any) -> Object:
+    """A workload with one container, whose pods carry the label `app`."""
+    labels = {"app": name}
+    template: Object = {"metadata": {"labels": labels}, "spec": pod_spec()}
+    if kind == "Job":
+        own: Object = {"template": template}
+    elif kind == "CronJob":
+        own = {"schedule": "0 3 * * *", "jobTemplate": {"spec": {"template": template}}}
+    else:
+        own = {"selector": {"matchLabels": labels}, "template": template}
+    if kind == "StatefulSet":
+        own["serviceName"] = name
+    return make(kind, name, namespace, spec={**own, **(spec or {})}, **fields)
+
+
+def pod_spec(**fields: Any) -> Object:
+    spec = {"restartPolicy": "Always", "containers": [{"name": "main", "image": "registry.example.com/shop:1"}]}
+    return {**spec, **fields}
