@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
-
 from clusters.addresses import AddressRefusedError, require_allowed
 from clusters.kube import errors, kubeconfig
 from clusters.kube.connection import Connection
@@ -20,7 +18,5 @@ def connect(cluster: Cluster) -> Connection:
         config = kubeconfig.parse(cluster.kubeconfig)
         require_allowed(config.server)
         return Connection(config)
-    except ssl.SSLError:
-        raise errors.Invalid("The client certificate and key in the kubeconfig do not belong together.") from None
     except (kubeconfig.KubeconfigError, AddressRefusedError) as error:
         raise errors.Invalid(str(error)) from None

@@ -7,7 +7,6 @@ cluster that does not answer must not hold locks. What a check finds is kept wit
 from __future__ import annotations
 
 import re
-import ssl
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -106,9 +105,8 @@ def _usable_kubeconfig(text: str) -> tuple[str, str]:
         tls_context(found)
     except (kubeconfig.KubeconfigError, AddressRefusedError) as error:
         raise Refusal(str(error), errors={"kubeconfig": [str(error)]}) from None
-    except ssl.SSLError:
-        message = _("The client certificate and key in the kubeconfig do not belong together.")
-        raise Refusal(message, errors={"kubeconfig": [message]}) from None
+    except errors.Invalid as error:
+        raise Refusal(error.message, errors={"kubeconfig": [error.message]}) from None
     return text, found.server
 
 

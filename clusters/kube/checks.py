@@ -58,9 +58,14 @@ class Report:
 def check_cluster(kubeconfig: Kubeconfig) -> Report:
     """Look at the cluster that the kubeconfig leads to. Takes some seconds; never raises for what the cluster does."""
     report = Report()
-    with Connection(kubeconfig) as connection:
-        for check in _checks(connection, report):
-            report.checks.append(check)
+    try:
+        connection = Connection(kubeconfig)
+    except errors.Invalid as error:
+        report.checks.append(Check("tls", "failure", error.message, "Give the cluster a new kubeconfig."))
+    else:
+        with connection:
+            for check in _checks(connection, report):
+                report.checks.append(check)
     done = {check.code for check in report.checks}
     report.checks += [skipped(code) for code in CODES if code not in done]
     return report

@@ -7,14 +7,14 @@ inline certificates and tokens is refused with an explanation.
 from __future__ import annotations
 
 import base64
-import binascii
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 MOST_BYTES = 256 * 1024
 
@@ -89,7 +89,9 @@ def parse(text: str) -> Kubeconfig:
         raise KubeconfigError("The user in the kubeconfig has neither a token nor a client certificate with its key.")
     ca = _pem(cluster, "certificate-authority-data")
     if ca is not None:
-        _certificates(ca, "certificate-authority-data")
+        # Without the comments that bundles have between certificates: OpenSSL's binding takes ASCII only.
+        found = _certificates(ca, "certificate-authority-data")
+        ca = "".join(each.public_bytes(Encoding.PEM).decode() for each in found)
     if certificate and key:
         _require_pair(certificate, key)
     return Kubeconfig(
@@ -129,10 +131,10 @@ def _document(text: str) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark else ""
         raise KubeconfigError(f"The kubeconfig is not valid YAML{where}.") from None
-    except (RecursionError, ValueError) as error:
-        # Brackets thousands deep; a date such as 2026-99-99.
-        if isinstance(error, KubeconfigError):
-            raise
+    except KubeconfigError:
+        raise
+    except Exception:
+        # Brackets thousands deep, a date such as 2026-99-99, `!!int ""`: PyYAML fails at them in all kinds of ways.
         raise KubeconfigError("The kubeconfig is not valid YAML.") from None
     if not isinstance(document, dict) or "clusters" not in document or "users" not in document:
         raise KubeconfigError(f"This is not a kubeconfig: it has no clusters and users. Paste the output of: {FLATTEN}")
@@ -160,9 +162,10 @@ def _server(cluster: Section) -> str:
         fine = parts.scheme == "https" and parts.hostname and (parts.port is None or parts.port > 0)
     except ValueError:
         fine = False
-    if not fine or parts.username or parts.query or parts.fragment or any(c.isspace() for c in server):
+    plain = server.isprintable() and " " not in server
+    if not fine or parts.username or parts.password or parts.query or parts.fragment or not plain:
         raise KubeconfigError("The server in the kubeconfig must be an https:// address without credentials in it.")
-    return server
+    return "https" + server[len("https") :]
 
 
 def _token(user: Section) -> str | None:
@@ -185,16 +188,20 @@ def _require_pair(certificate: str, key: str) -> None:
         private = load_pem_private_key(key.encode(), password=None)
     except TypeError:
         raise KubeconfigError("client-key-data in the kubeconfig has a passphrase. Give the key without one.") from None
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         raise KubeconfigError("client-key-data in the kubeconfig is not a PEM private key.") from None
-    if _certificates(certificate, "client-certificate-data")[0].public_key() != private.public_key():
+    try:
+        public = _certificates(certificate, "client-certificate-data")[0].public_key()
+    except UnsupportedAlgorithm:
+        public = None
+    if public != private.public_key():
         raise KubeconfigError("The client certificate and key in the kubeconfig do not belong together.")
 
 
 def _context(document: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     contexts = document.get("contexts") or []
     name = document.get("current-context")
-    if not name and len(contexts) == 1 and isinstance(contexts[0], dict):
+    if not name and isinstance(contexts, list) and len(contexts) == 1 and isinstance(contexts[0], dict):
         name = contexts[0].get("name")
     if not name:
         raise KubeconfigError("The kubeconfig has no current-context. Choose one: kubectl config use-context NAME")
@@ -203,6 +210,9 @@ def _context(document: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 def _named(document: dict[str, Any], section: str, key: str, name: Any) -> dict[str, Any]:
     rows = document.get(section) or []
+    if name is None or isinstance(name, dict | list):
+        # Not repeated: whatever stands where a name belongs may hold credentials.
+        raise KubeconfigError(f"The kubeconfig's current context has no {key} named in it.")
     for row in rows if isinstance(rows, list) else []:
         if isinstance(row, dict) and row.get("name") == name and isinstance(row.get(key), dict):
             return dict(row[key])
@@ -214,6 +224,7 @@ def _pem(section: dict[str, Any], name: str) -> str | None:
     if not value:
         return None
     try:
-        return base64.b64decode(str(value), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+        # Like kubectl: base64 may be broken into lines.
+        return base64.b64decode("".join(str(value).split()), validate=True).decode()
+    except ValueError:
         raise KubeconfigError(f"{name} in the kubeconfig is not valid base64.") from None

@@ -42,7 +42,18 @@ AGGREGATED = ",".join(
 
 
 def tls_context(kubeconfig: Kubeconfig) -> ssl.SSLContext:
-    """A context that trusts the kubeconfig's CA (or the system's) and presents its client certificate."""
+    """A context that trusts the kubeconfig's CA (or the system's) and presents its client certificate.
+
+    Raises Invalid where OpenSSL does not take them, such as a key that is too short.
+    """
+    try:
+        return _tls_context(kubeconfig)
+    except (ssl.SSLError, ValueError) as error:
+        reason = getattr(error, "reason", None) or type(error).__name__
+        raise errors.Invalid(f"The certificates in the kubeconfig cannot be used for TLS: {reason}.") from None
+
+
+def _tls_context(kubeconfig: Kubeconfig) -> ssl.SSLContext:
     context = ssl.create_default_context(cadata=kubeconfig.ca_data)
     # Private CAs of clusters often leave out what RFC 5280 asks of strict ones; client-go does not insist either.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
