@@ -12,6 +12,7 @@ import yaml
 
 from demo.cluster import (
     applying,
+    conversions,
     decoding,
     deletion,
     discovery,
@@ -38,6 +39,12 @@ Object = dict[str, Any]
 NO_CACHE = {"Cache-Control": "no-cache, private"}
 JSON = {"Content-Type": "application/json", **NO_CACHE}
 STREAMS = {"log", "exec", "attach", "portforward", "proxy"}
+CONTINUE_TOO_OLD = (
+    "The provided continue parameter is too old to display a consistent list result. You can start a new list without "
+    "the continue parameter, or use the continue token in this response to retrieve the remainder of the results. "
+    "Continuing with the provided token results in an inconsistent list - objects that were created, modified, or "
+    "deleted between the time the first chunk was returned and now may show up in the list."
+)
 # A deletion answers with the object for these, and with a Status for all others.
 DELETED_SHOWN = {
     "pods", "services", "persistentvolumeclaims", "persistentvolumes", "serviceaccounts", "namespaces",
@@ -92,12 +99,20 @@ class Handlers:
         header = exchange.headers.get("authorization", "")
         if header.lower().startswith("bearer "):
             user = self.api.tokens.user(header[7:].strip())
-            if user is None:
+            if user is None or not self._exists(user):
                 raise statuses.unauthorized()
             return user
         if exchange.peer_certificate:
             return of_certificate(exchange.peer_certificate.get("subject", ())) or ANONYMOUS
         return ANONYMOUS
+
+    def _exists(self, user: User) -> bool:
+        """A ServiceAccount's token ends with its account."""
+        kind, _, account = user.name.partition("system:serviceaccount:")
+        if kind or not account:
+            return True
+        namespace, _, name = account.partition(":")
+        return self.api.store.get("serviceaccounts", namespace, name) is not None
 
     # -- routing
 
@@ -279,7 +294,7 @@ class Handlers:
         elif "as=PartialObjectMetadata;" in accept:
             obj = tables.partial(obj)
         else:
-            obj = {"kind": info.kind, "apiVersion": info.api_version, **_at_version(info, obj)}
+            obj = {"kind": info.kind, "apiVersion": info.api_version, **conversions.served(info, obj)}
         await self._json(exchange, status, obj, headers)
 
     async def _get(self, exchange: Exchange, target: Target) -> None:
@@ -299,9 +314,11 @@ class Handlers:
         start, version = "", api.store.version
         if token := exchange.first("continue"):
             start, version = _continue(token)
+            if version < api.store.oldest:
+                raise statuses.expired(CONTINUE_TOO_OLD)
         found = [
             each
-            for each in api.store.objects(_stored_name(info), namespace)
+            for each in api.store.objects_at(version, _stored_name(info), namespace)
             if (matches_labels is None or matches_labels(each["metadata"].get("labels") or {}))
             and (matches_fields is None or matches_fields(each))
             and (not start or _key(each, namespace) >= start)
@@ -326,7 +343,7 @@ class Handlers:
             await self._json(exchange, 200, {**head, "items": [tables.partial(each) for each in found]})
         else:
             head = {"kind": f"{info.kind}List", "apiVersion": info.api_version, "metadata": metadata}
-            items = [_at_version(info, each) for each in found]
+            items = [conversions.served(info, each) for each in found]
             if info.custom is None:
                 items = [{k: v for k, v in each.items() if k not in ("kind", "apiVersion")} for each in items]
             else:
@@ -354,6 +371,12 @@ class Handlers:
             raise statuses.bad_request("the body of the request is not an object")
         return body
 
+    def _storage(self, info: ResourceInfo) -> ResourceInfo:
+        """The version in which the resource is stored."""
+        if info.custom is None and info.kind in conversions.STORED:
+            return self.api.info(_stored_name(info))
+        return info
+
     async def _create(self, exchange: Exchange, user: User, target: Target) -> None:
         info = target.info
         body = self._body(exchange, info.kind)
@@ -361,8 +384,8 @@ class Handlers:
         body, warnings = decoding.decode_strictly(info, body, exchange.first("fieldValidation", "Warn"))
         made = writes.create(
             self.api,
-            info,
-            body,
+            self._storage(info),
+            conversions.stored(info, body),
             namespace=target.namespace,
             user=user.name,
             manager=_manager(exchange),
@@ -386,8 +409,8 @@ class Handlers:
             body["metadata"]["namespace"] = target.namespace
         done = writes.update(
             self.api,
-            info,
-            body,
+            self._storage(info),
+            conversions.stored(info, body),
             subresource=target.subresource or None,
             manager=_manager(exchange),
             dry_run=_dry(exchange),
@@ -405,7 +428,7 @@ class Handlers:
             await self._apply(exchange, user, target)
             return
         old = self._stored(target)
-        current = _scale_of(info, old) if target.subresource == "scale" else _at_version(info, old)
+        current = _scale_of(info, old) if target.subresource == "scale" else conversions.served(info, old)
         changed = self._patched(exchange, info, target, copy.deepcopy(current), content_type)
         if target.subresource == "scale":
             obj = copy.deepcopy(old)
@@ -419,8 +442,8 @@ class Handlers:
         changed, warnings = decoding.decode_strictly(info, changed, exchange.first("fieldValidation", "Warn"))
         done = writes.update(
             self.api,
-            info,
-            changed,
+            self._storage(info),
+            conversions.stored(info, changed),
             subresource=target.subresource or None,
             manager=_manager(exchange),
             dry_run=_dry(exchange),
@@ -464,8 +487,8 @@ class Handlers:
         body, warnings = decoding.decode_strictly(info, body, exchange.first("fieldValidation", "Warn"))
         done, created = applying.apply(
             self.api,
-            info,
-            body,
+            self._storage(info),
+            conversions.stored(info, body),
             namespace=target.namespace,
             name=target.name,
             manager=manager,
@@ -523,13 +546,6 @@ class Handlers:
 def _stored_name(info: ResourceInfo) -> str:
     """The name under which a resource is stored: events of both groups are the same objects."""
     return "events" if info.plural == "events" else info.name
-
-
-def _at_version(info: ResourceInfo, obj: Object) -> Object:
-    """The object as this version of its API shows it."""
-    if obj.get("apiVersion") == info.api_version:
-        return obj
-    return {**obj, "apiVersion": info.api_version}
 
 
 def _key(obj: Object, namespace: str | None) -> str:

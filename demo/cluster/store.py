@@ -76,6 +76,17 @@ class Store:
         every = self._objects.get(resource, {})
         return (every[key] for key in sorted(every))
 
+    def objects_at(self, version: int, resource: str, namespace: str | None = None) -> Iterator[Object]:
+        """The same as they were at `version`, which must not be older than `oldest`."""
+        then = {_key(each): each for each in self.objects(resource, namespace)}
+        for change in reversed(self.since(version)):
+            if change.resource == resource and namespace in (None, _key(change.object)[0]):
+                if change.before is None:
+                    then.pop(_key(change.object), None)
+                else:
+                    then[_key(change.object)] = change.before
+        return (then[key] for key in sorted(then))
+
     def write(self, type: str, resource: str, obj: Object) -> Object:
         """Store (or for DELETED remove) the object under a new version, and tell the listeners. The stored object."""
         metadata = obj["metadata"]
@@ -107,3 +118,7 @@ class Store:
     def since(self, version: int) -> list[Change]:
         """The changes after `version`, which must not be older than `oldest`."""
         return self.history[bisect_right(self.history, version, key=lambda change: change.version) :]
+
+
+def _key(obj: Object) -> Key:
+    return obj["metadata"].get("namespace", ""), obj["metadata"]["name"]

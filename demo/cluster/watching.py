@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from demo.cluster import selectors, statuses, tables
+from demo.cluster import conversions, selectors, statuses, tables
 from demo.cluster.api import compact
 from demo.cluster.registry import ResourceInfo
 from demo.cluster.store import Change
@@ -62,7 +62,7 @@ class _View:
         elif "as=PartialObjectMetadata" in self.accept:
             shown = tables.partial(obj)
         else:
-            shown = {**obj, "kind": self.info.kind, "apiVersion": self.info.api_version}
+            shown = {"kind": self.info.kind, **conversions.served(self.info, obj)}
         return compact({"type": type, "object": shown}) + b"\n"
 
     def bookmark(self, version: int, *, initial: bool = False) -> bytes:
