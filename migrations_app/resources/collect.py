@@ -13,7 +13,8 @@ from typing import Any
 from clusters.kube.connection import Connection
 from clusters.kube.discovery import Resource
 from clusters.kube.errors import Forbidden, NotFound
-from migrations_app.resources.marks import annotations_of
+from migrations_app.resources.marks import annotations_of, labels_of, type_of
+from migrations_app.resources.subjects import lies_within
 
 Object = dict[str, Any]
 
@@ -23,8 +24,6 @@ RECREATED = frozenset(
         "pods",  # by their workloads; bare ones are not migrated, as in Stork
         "events",
         "events.events.k8s.io",
-        "endpoints",  # by the endpoints controller, from Services
-        "endpointslices.discovery.k8s.io",
         "leases.coordination.k8s.io",
         "controllerrevisions.apps",  # by StatefulSets and DaemonSets
         "bindings",
@@ -38,11 +37,19 @@ RECREATED = frozenset(
         "imagestreamimages.image.openshift.io",
         "imagetags.image.openshift.io",
         "resourceclaims.resource.k8s.io",
+        "datavolumes.cdi.kubevirt.io",  # fill claims, which come with their data (Stork leaves these three out too)
+        "virtualmachineinstances.kubevirt.io",
+        "virtualmachineinstancemigrations.kubevirt.io",
         "packagemanifests.packages.operators.coreos.com",
     }
 )
+# OpenShift shows RBAC a second time here, in a form of its own.
+SECOND_VIEWS = frozenset({"authorization.openshift.io"})
+# Kubernetes before 1.22 shows workloads and Ingresses here as well; what is served elsewhere too is taken from there.
+LEGACY = "extensions"
 # stork pkg/resourcecollector: what every cluster makes in every namespace.
 GENERATED_CONFIG_MAPS = frozenset({"kube-root-ca.crt", "openshift-service-ca.crt"})
+GENERATED_QUOTAS = frozenset({"gke-resource-quotas"})
 GENERATED_ACCOUNTS = frozenset({"default", "builder", "deployer"})
 GENERATED_SECRET_TYPES = frozenset(
     {"kubernetes.io/service-account-token", "kubernetes.io/dockercfg", "bootstrap.kubernetes.io/token"}
@@ -52,6 +59,19 @@ GENERATED_SECRET_PREFIXES = tuple(
 )
 SKIP_ANNOTATIONS = ("stork.libopenstorage.org/skip-resource", "stork.libopenstorage.org/skipresource")
 OWN_PREFIX = "kubemotion-"
+# What tells that Endpoints or slices are written by a controller, or used as a lock.
+KEPT_ENDPOINTS = frozenset(
+    {
+        "endpoints.kubernetes.io/last-change-trigger-time",
+        "endpoints.kubernetes.io/managed-by",
+        "endpointslice.kubernetes.io/managed-by",
+        "control-plane.alpha.kubernetes.io/leader",
+        "leader",
+    }
+)
+BINDINGS = {("rbac.authorization.k8s.io", kind) for kind in ("RoleBinding", "ClusterRoleBinding")}
+BUILT_IN_PRIORITIES = frozenset({"openshift-user-critical", "k8s-cluster-critical"})
+WEBHOOKS = ("validatingwebhookconfigurations", "mutatingwebhookconfigurations")
 
 
 @dataclass(frozen=True)
@@ -75,7 +95,11 @@ def collect(connection: Connection, namespaces: Iterable[str]) -> Collected:
     objects: list[Object] = []
     skipped: list[Skipped] = []
     wanted = list(namespaces)
-    resources = [each for each in connection.discovery().resources() if _is_candidate(each)]
+    discovery = connection.discovery()
+    skipped += [Skipped(each, "The server behind this API does not answer.") for each in discovery.unavailable]
+    resources = [each for each in discovery.resources() if _is_candidate(each)]
+    resources.sort(key=lambda each: each.group == LEGACY)
+    seen: set[str] = set()
     for namespace in wanted:
         for resource in resources:
             try:
@@ -83,7 +107,10 @@ def collect(connection: Connection, namespaces: Iterable[str]) -> Collected:
             except (Forbidden, NotFound) as error:
                 skipped.append(Skipped(resource.name, error.message))
                 continue
-            objects += found
+            # The same object can be served by two groups.
+            objects += [obj for obj in found if obj["metadata"].get("uid") not in seen]
+            seen.update(obj["metadata"]["uid"] for obj in found if "uid" in obj["metadata"])
+    objects = _without_kept_endpoints(objects)
     objects += _cluster_scoped(connection, objects, set(wanted), skipped)
     return Collected(objects, skipped)
 
@@ -93,6 +120,7 @@ def _is_candidate(resource: Resource) -> bool:
         resource.namespaced
         and resource.name not in RECREATED
         and {"list", "create"} <= resource.verbs
+        and resource.group not in SECOND_VIEWS
         and not resource.group.endswith("metrics.k8s.io")
     )
 
@@ -108,7 +136,7 @@ def belongs(obj: Object) -> bool:
         return False
     if metadata["name"].startswith(OWN_PREFIX):
         return False
-    rule = RULES.get(obj["kind"])
+    rule = RULES.get(type_of(obj))
     return rule is None or rule(obj)
 
 
@@ -145,25 +173,73 @@ def _service(obj: Object) -> bool:
     return (metadata.get("namespace"), metadata["name"]) != ("default", "kubernetes")
 
 
-RULES: dict[str, Callable[[Object], bool]] = {
-    "ConfigMap": _config_map,
-    "Secret": _secret,
-    "ServiceAccount": _service_account,
-    "Role": _role,
-    "RoleBinding": _role_binding,
-    "Service": _service,
+def _resource_quota(obj: Object) -> bool:
+    return obj["metadata"]["name"] not in GENERATED_QUOTAS
+
+
+def _job(obj: Object) -> bool:
+    """A Job that has ended would run again on data that has its result already."""
+    conditions = (obj.get("status") or {}).get("conditions") or ()
+    return not any(each["type"] in ("Complete", "Failed") and each["status"] == "True" for each in conditions)
+
+
+def _endpoints(obj: Object) -> bool:
+    """Only those that somebody wrote, for a Service without a selector, are the application's."""
+    if KEPT_ENDPOINTS & {*labels_of(obj), *annotations_of(obj)}:
+        return False
+    addresses = [
+        address
+        for subset in obj.get("subsets") or ()
+        for address in [*(subset.get("addresses") or ()), *(subset.get("notReadyAddresses") or ())]
+    ]
+    return not any(each.get("targetRef") for each in [*addresses, *(obj.get("endpoints") or ())])
+
+
+def _service_version(obj: Object) -> bool:
+    """Operators for all namespaces are copied into each of them by their manager."""
+    return "olm.copiedFrom" not in labels_of(obj)
+
+
+RULES: dict[tuple[str, str], Callable[[Object], bool]] = {
+    ("", "ConfigMap"): _config_map,
+    ("", "Secret"): _secret,
+    ("", "ServiceAccount"): _service_account,
+    ("", "Service"): _service,
+    ("", "ResourceQuota"): _resource_quota,
+    ("", "Endpoints"): _endpoints,
+    ("discovery.k8s.io", "EndpointSlice"): _endpoints,
+    ("rbac.authorization.k8s.io", "Role"): _role,
+    ("rbac.authorization.k8s.io", "RoleBinding"): _role_binding,
+    ("batch", "Job"): _job,
+    ("operators.coreos.com", "ClusterServiceVersion"): _service_version,
 }
+
+
+def _without_kept_endpoints(objects: list[Object]) -> list[Object]:
+    """Without the Endpoints of Services that select their pods: the destination's controller writes those."""
+    by_hand = {
+        (obj["metadata"]["namespace"], obj["metadata"]["name"])
+        for obj in objects
+        if type_of(obj) == ("", "Service") and not obj["spec"].get("selector")
+    }
+    return [
+        obj
+        for obj in objects
+        if type_of(obj) != ("", "Endpoints") or (obj["metadata"]["namespace"], obj["metadata"]["name"]) in by_hand
+    ]
 
 
 def _cluster_scoped(
     connection: Connection, objects: list[Object], namespaces: set[str], skipped: list[Skipped]
 ) -> list[Object]:
-    """CRDs of collected custom resources, PriorityClasses in use, cluster RBAC whose subjects lie in the namespaces."""
+    """CRDs of collected custom resources, PriorityClasses in use, webhooks and cluster RBAC of the namespaces."""
     needed: list[Object] = []
+    classes = _priority_classes(objects)
     for resource, select in (
         ("customresourcedefinitions.apiextensions.k8s.io", lambda each: _defines(each, objects)),
-        ("priorityclasses.scheduling.k8s.io", lambda each: each["metadata"]["name"] in _priority_classes(objects)),
+        ("priorityclasses.scheduling.k8s.io", lambda each: each["metadata"]["name"] in classes),
         ("clusterrolebindings.rbac.authorization.k8s.io", lambda each: binds(each, namespaces)),
+        *((f"{name}.admissionregistration.k8s.io", lambda each: _calls(each, namespaces)) for name in WEBHOOKS),
     ):
         try:
             needed += [each for each in connection.list(resource) if select(each)]
@@ -184,45 +260,39 @@ def _defines(crd: Object, objects: list[Object]) -> bool:
     return any(obj["kind"] == kind and obj["apiVersion"].rpartition("/")[0] == group for obj in objects)
 
 
+def _calls(configuration: Object, namespaces: set[str]) -> bool:
+    """Whether a webhook configuration calls a Service of the namespaces."""
+    clients = [each.get("clientConfig") or {} for each in configuration.get("webhooks") or ()]
+    return any((client.get("service") or {}).get("namespace") in namespaces for client in clients)
+
+
 def _pod_specs(objects: list[Object]) -> Iterable[Object]:
+    """Those of all workloads, operators' own included where they are built alike."""
     for obj in objects:
-        spec = obj.get("spec") or {}
-        template = spec.get("template") or (spec.get("jobTemplate") or {}).get("spec", {}).get("template") or {}
-        if isinstance(template, dict) and template.get("spec"):
-            yield template["spec"]
+        spec = obj.get("spec")
+        for names in (("template",), ("jobTemplate", "spec", "template")):
+            template = spec
+            for name in names:
+                template = template.get(name) if isinstance(template, dict) else None
+            if isinstance(template, dict) and isinstance(template.get("spec"), dict):
+                yield template["spec"]
 
 
 def _priority_classes(objects: list[Object]) -> set[str]:
-    names = {spec.get("priorityClassName", "") for spec in _pod_specs(objects)}
-    return {name for name in names if name and not name.startswith("system-") and name != "openshift-user-critical"}
+    names = {name for spec in _pod_specs(objects) if isinstance(name := spec.get("priorityClassName"), str)}
+    return {name for name in names if not name.startswith("system-") and name not in BUILT_IN_PRIORITIES}
 
 
 def binds(binding: Object, namespaces: set[str]) -> bool:
-    """Whether a ClusterRoleBinding has a subject in the namespaces: an account, its user name, or its group."""
-    if _is_bootstrap(binding):
-        return False
-    for subject in binding.get("subjects") or ():
-        name = subject.get("name", "")
-        match subject.get("kind"):
-            case "ServiceAccount":
-                if subject.get("namespace") in namespaces:
-                    return True
-            case "User":
-                parts = name.split(":")
-                if name.startswith("system:serviceaccount:") and len(parts) == 4 and parts[2] in namespaces:
-                    return True
-            case "Group":
-                # Stork drops these (defect 3 of its real run); the application needs them as much.
-                if name.startswith("system:serviceaccounts:") and name.rpartition(":")[2] in namespaces:
-                    return True
-    return False
+    """Whether a ClusterRoleBinding has a subject in the namespaces."""
+    return not _is_bootstrap(binding) and any(lies_within(each, namespaces) for each in binding.get("subjects") or ())
 
 
 def _cluster_roles(objects: list[Object]) -> set[str]:
     return {
         obj["roleRef"]["name"]
         for obj in objects
-        if obj["kind"] in ("RoleBinding", "ClusterRoleBinding") and obj["roleRef"]["kind"] == "ClusterRole"
+        if type_of(obj) in BINDINGS and obj["roleRef"]["kind"] == "ClusterRole"
     }
 
 

@@ -37,11 +37,15 @@ _RANK = {kind: rank for rank, kind in enumerate(RANKS)}
 # Custom resources and whatever else comes before what consumes them is unknown: after Services, beside workloads.
 _OTHER = _RANK["ReplicaSet"]
 # What acts on workloads comes when they are there.
-_LAST = {"HorizontalPodAutoscaler", "PodDisruptionBudget", "Route", "Ingress", "ValidatingWebhookConfiguration"}
-_LAST |= {"MutatingWebhookConfiguration"}
+_LAST = {"HorizontalPodAutoscaler", "PodDisruptionBudget", "Route", "Ingress"}
+# These stand in the way of whatever is made before what they call is up.
+_WEBHOOKS = {"ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"}
 
 
 def rank(obj: Object) -> int:
+    """The higher, the later. A rank's objects do not need each other."""
+    if obj["kind"] in _WEBHOOKS:
+        return len(RANKS) + 1
     if obj["kind"] in _LAST:
         return len(RANKS)
     return _RANK.get(obj["kind"], _OTHER)

@@ -182,7 +182,9 @@ def remove_namespaces(migration: Migration, lease: Lease) -> list[str]:
                 continue
             if migration_of(namespace) != str(migration.pk):
                 continue
-            foreign = [f"{obj['kind']} {obj['metadata']['name']}" for obj in _foreign(connection, name)]
+            foreign = list(
+                dict.fromkeys(f"{obj['kind']} {obj['metadata']['name']}" for obj in _foreign(connection, name))
+            )
             if foreign:
                 staying.append(f"{name} (it holds {', '.join(foreign[:5])})")
             elif not namespace["metadata"].get("deletionTimestamp"):
@@ -194,9 +196,12 @@ def _foreign(connection: Connection, namespace: str) -> Iterator[Object]:
     """What is in the namespace that neither we made nor the cluster makes in every namespace."""
     yield from collect.collect(connection, [namespace]).objects
     yield from connection.list(CLAIMS, namespace)
-    for pod in connection.list("pods", namespace):
-        if not pod["metadata"].get("ownerReferences"):
-            yield pod
+    # Not migrated, the Jobs among them that have ended, but somebody's.
+    for kind in ("pods", "jobs.batch"):
+        for obj in connection.list(kind, namespace):
+            metadata = obj["metadata"]
+            if not metadata.get("ownerReferences") and not metadata["name"].startswith(collect.OWN_PREFIX):
+                yield obj
 
 
 def mark_cancelled(migration: Migration, *, removed: bool) -> None:
