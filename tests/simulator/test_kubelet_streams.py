@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import shutil
 import socket
 import ssl
 import struct
-import subprocess
-import threading
 import time
-import urllib.request
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
@@ -24,45 +17,10 @@ import pytest
 import websockets
 from kubernetes.stream import portforward, stream
 
-from demo import estate
 from demo.cluster.kubelet.spdy import DICTIONARY, SpdySession, Transport
-from demo.cluster.server import ClusterHandle, running_clusters
+from demo.cluster.server import ClusterHandle
 from tests.simulator.inside import Object, pod
-
-SCRIPT = (
-    "echo line 1; echo line 2; echo line 3; hostname > /www/hostname; echo out; echo err >&2; httpd -f -p 8080 -h /www"
-)
-
-
-@pytest.fixture(scope="module")
-def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterHandle]:
-    with running_clusters(tmp_path_factory.mktemp("clusters"), names=("dev",)) as clusters:
-        cluster = clusters["dev"]
-        estate.plant_running(cluster, "dev", megabytes=2)
-        cluster.call(lambda api: api.create("pods", pod("p", SCRIPT)))
-        cluster.call(lambda api: api.create("pods", pod("pend", "true", nodeSelector={"zone": "moon"})))
-        wait_for(cluster, "default", "p")
-        yield cluster
-
-
-def wait_for(cluster: ClusterHandle, namespace: str, name: str) -> None:
-    deadline = time.monotonic() + 20
-    while True:
-        found = cluster.call(lambda api: api.get("pods", namespace, name))
-        conditions = {each["type"]: each["status"] for each in found["status"].get("conditions", ())}
-        if conditions.get("Ready") == "True":
-            return
-        assert time.monotonic() < deadline, found["status"]
-        time.sleep(0.02)
-
-
-def pod_of(cluster: ClusterHandle, app: str) -> str:
-    deadline = time.monotonic() + 20
-    while not (found := cluster.call(lambda api: api.list("pods", "cms", {"app": app}))):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    wait_for(cluster, "cms", found[0]["metadata"]["name"])
-    return str(found[0]["metadata"]["name"])
+from tests.simulator.running import pod_of, wait_for
 
 
 @pytest.fixture
@@ -375,70 +333,3 @@ async def test_spdy_frames_may_come_in_any_pieces() -> None:
     await streams[0].write(b"x" * 40_000)
     await streams[0].end()
     assert transport.sent.endswith(struct.pack(">IB", 1, 1) + bytes(3))
-
-
-# -- kubectl -----------------------------------------------------------------------------------------------------------
-
-
-def kubectls() -> list[str]:
-    """The kubectl on PATH, and others that KUBECTLS names (old ones speak SPDY where new ones speak WebSocket)."""
-    found = [path for path in [shutil.which("kubectl")] if path]
-    return found + [path for path in os.environ.get("KUBECTLS", "").split(os.pathsep) if path]
-
-
-@pytest.fixture(params=kubectls() or [None])
-def kubectl(request: pytest.FixtureRequest, dev: ClusterHandle) -> Callable[..., subprocess.CompletedProcess[str]]:
-    if request.param is None:
-        pytest.skip("no kubectl on PATH, and KUBECTLS names none")
-
-    def run(*arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
-        command = [request.param, "--kubeconfig", str(dev.kubeconfig_path), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, input=given, timeout=60, check=False)
-
-    run.program = request.param  # type: ignore[attr-defined]
-    return run
-
-
-def test_kubectl_reads_logs(kubectl: Callable[..., subprocess.CompletedProcess[str]]) -> None:
-    assert kubectl("logs", "p", "--tail=2").stdout == "out\nerr\n"
-    assert kubectl("logs", "-f", "p", "--limit-bytes=9").stdout == "line 1\nli"
-
-
-def test_kubectl_executes(kubectl: Callable[..., subprocess.CompletedProcess[str]]) -> None:
-    done = kubectl("exec", "p", "--", "sh", "-c", "echo out; echo err >&2; exit 7")
-    assert (done.returncode, done.stdout) == (7, "out\n")
-    assert done.stderr == "err\ncommand terminated with exit code 7\n"
-    given = "".join(f"line {number} of what is given\n" for number in range(20_000))
-    assert kubectl("exec", "-i", "p", "--", "cat", given=given).stdout == given
-    assert "no such file or directory" in kubectl("exec", "p", "--", "/no/such").stderr
-
-
-def test_kubectl_forwards_ports(kubectl: Any, dev: ClusterHandle) -> None:
-    pod_of(dev, "wordpress")
-    with forwarded(kubectl.program, dev, "-n", "cms", "deploy/wordpress", ":80") as port:
-        pages: list[bytes] = []
-
-        def get() -> None:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=20) as answer:
-                pages.append(answer.read())
-
-        threads = [threading.Thread(target=get) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert len(pages) == 4
-        assert all(b"The Content Company" in page for page in pages)
-
-
-@contextmanager
-def forwarded(program: str, dev: ClusterHandle, *arguments: str) -> Iterator[int]:
-    command = [program, "--kubeconfig", str(dev.kubeconfig_path), "port-forward", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line.startswith("Forwarding from"), line
-        try:
-            yield int(line.split(":")[1].split()[0])
-        finally:
-            process.terminate()
