@@ -2,6 +2,7 @@
 
 kubeconfig.py   what is accepted, and what is refused with an explanation
 requests.py     calls with time limits, safe retries and plain dicts; discovery.py knows what is served
+stopping.py     reads that end when they are no longer wanted
 watches.py      list, then watch, for as long as one likes
 streams.py      logs, exec and port-forward
 connection.py   all of it, as methods of one cluster's Connection

@@ -4,7 +4,8 @@ Underneath are the official client's configuration and REST pool; its typed mode
 must arrive as it was, fields that no model knows included.
 
 Retries happen only where repeating cannot do harm: reads, server-side apply, and deletes by uid, on broken
-connections, 429 and 5xx, a few times with growing pauses. Creates and exec are never repeated blindly.
+connections, 429 and 5xx, a few times with growing pauses. Creates and exec are never repeated blindly: only after a
+429, with which the server says that it has done nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import urllib3
 from kubernetes.client import ApiClient, ApiException, Configuration
 
 from clusters.kube import discovery as discovering
-from clusters.kube import errors
+from clusters.kube import errors, stopping
 from clusters.kube.discovery import Discovery, Resource
 from clusters.kube.kubeconfig import Kubeconfig
 
@@ -79,6 +80,7 @@ def _client(kubeconfig: Kubeconfig, tls: ssl.SSLContext, user_agent: str) -> Api
     )
     client = ApiClient(configuration)
     client.rest_client.pool_manager.connection_pool_kw["ssl_context"] = tls
+    client.rest_client.pool_manager.pool_classes_by_scheme = {"https": stopping.Pool}
     client.user_agent = user_agent
     if kubeconfig.token:
         client.set_default_header("Authorization", f"Bearer {kubeconfig.token}")
@@ -132,27 +134,38 @@ class ApiConnection:
         what: str = "",
         stream: bool = False,
         timeout: tuple[float, float] | None = None,
+        stop: threading.Event | None = None,
     ) -> urllib3.BaseHTTPResponse:
         """One call, repeated where `repeatable`. Raises KubeError; `what` says for people what was attempted.
 
-        The answer's body has been read, unless `stream`: then it is the caller's to read, and to close.
+        The answer's body has been read, unless `stream`: then it is the caller's to read, and to close. Once `stop` is
+        set, the connection breaks within a moment and nothing is repeated.
         """
         url = self.server + path + (f"?{urlencode(query, doseq=True)}" if query else "")
         headers = {**self.headers, "Accept": accept}
         if body is not None:
             headers["Content-Type"] = content_type
+        if stop is not None:
+            # A connection that may be shut down at any time must not go back to the pool.
+            headers["Connection"] = "close"
         what = what or f"{method} {path}"
         began, attempt = time.monotonic(), 0
         while True:
             attempt += 1
             try:
-                return self._once(method, url, body, headers, stream, timeout or self.timeout, what)
+                with stopping.ended_by(stop):
+                    return self._once(method, url, body, headers, stream, timeout or self.timeout, what)
             except errors.RETRIABLE as error:
                 late = time.monotonic() - began > RETRY_SECONDS
-                if not repeatable or attempt >= ATTEMPTS or late:
+                # A server that is too busy has not begun with it.
+                harmless = repeatable or isinstance(error, errors.Throttled)
+                if not harmless or attempt >= ATTEMPTS or late or (stop is not None and stop.is_set()):
                     raise
-                pause = error.retry_after if error.retry_after is not None else FIRST_PAUSE * 2 ** (attempt - 1)
-                time.sleep(min(pause, LONGEST_PAUSE) * random.uniform(0.8, 1.2))
+                if error.retry_after is not None:
+                    pause = min(error.retry_after, LONGEST_PAUSE) * random.uniform(1, 1.2)
+                else:
+                    pause = FIRST_PAUSE * 2 ** (attempt - 1) * random.uniform(0.8, 1.2)
+                (stop or threading.Event()).wait(pause)
 
     def _once(
         self,

@@ -75,17 +75,25 @@ def follow_logs(
     """The log's lines as they are written, until the container ends or `stop`. Raises KubeError when it breaks."""
     wanted = {"follow": "true", "container": container, "sinceTime": since_time}
     query = {name: value for name, value in wanted.items() if value is not None}
-    response = connection.request(
-        "GET",
-        _log_path(connection, pod, namespace),
-        query=query,
-        accept="*/*",
-        stream=True,
-        timeout=(5, LOG_SILENCE_SECONDS),
-        what=f"follow the log of pod {namespace}/{pod}",
-    )
+    stop = stop or threading.Event()
     try:
-        for line in watches.lines(response, stop or threading.Event()):
+        response = connection.request(
+            "GET",
+            _log_path(connection, pod, namespace),
+            query=query,
+            accept="*/*",
+            stream=True,
+            timeout=(5, LOG_SILENCE_SECONDS),
+            what=f"follow the log of pod {namespace}/{pod}",
+            stop=stop,
+        )
+    except errors.RETRIABLE:
+        # A container that has written nothing lets us wait for the answer's head already.
+        if stop.is_set():
+            return
+        raise
+    try:
+        for line in watches.lines(response, stop):
             yield line.decode(errors="replace")
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise errors.from_exception(error, connection.server) from None

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # The server ends a watch after this; a connection that died silently is noticed some seconds later.
 WATCH_SECONDS = 60
 LONGEST_PAUSE = 30.0
+MOST_DOUBLINGS = 8
 
 
 class WatchEvent(NamedTuple):
@@ -52,7 +53,7 @@ def watch(
     while not stop.is_set():
         try:
             if not version:
-                version, items = _listed(connection, found, namespace, query)
+                version, items = _listed(connection, found, namespace, query, stop)
                 yield from _changes(known, items)
                 known = items
                 if not synced:
@@ -69,19 +70,19 @@ def watch(
                 else:
                     known[uid] = event.object
                 yield event
-        except errors.Expired:
-            version = ""
-        except errors.RETRIABLE:
+        except (errors.Expired, *errors.RETRIABLE) as error:
+            if isinstance(error, errors.Expired):
+                version = ""
             failures += 1
-            stop.wait(min(LONGEST_PAUSE, 0.2 * 2**failures))
+            stop.wait(min(LONGEST_PAUSE, 0.2 * 2 ** min(failures, MOST_DOUBLINGS)))
 
 
 def _listed(
-    connection: ApiConnection, found: Resource, namespace: str | None, query: dict[str, str]
+    connection: ApiConnection, found: Resource, namespace: str | None, query: dict[str, str], stop: threading.Event
 ) -> tuple[str, dict[str, dict[str, Any]]]:
     """The collection's resourceVersion and its objects by uid; one consistent list, so without paging."""
     what = f"list {found.plural}{f' in {namespace}' if namespace else ''}"
-    answer = connection.json("GET", found.path(namespace), query=query, repeatable=True, what=what)
+    answer = connection.json("GET", found.path(namespace), query=query, repeatable=True, what=what, stop=stop)
     items = {
         item["metadata"]["uid"]: {"apiVersion": found.api_version, "kind": found.kind, **item}
         for item in answer.get("items") or []
@@ -121,16 +122,20 @@ def _stream(
         what=what,
         stream=True,
         timeout=(5, WATCH_SECONDS + 10),
+        stop=stop,
     )
     began = time.monotonic()
     try:
         for line in lines(response, stop):
+            if not line.strip():
+                continue
             event = json.loads(line)
             if event["type"] == "ERROR":
                 status = event["object"]
                 raise errors.from_response(status.get("code", 500), json.dumps(status).encode(), what)
             yield WatchEvent(event["type"], event["object"])
-    except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+    except (urllib3.exceptions.HTTPError, OSError, ValueError, LookupError, TypeError) as error:
+        # Among them lines that were cut off, and answers of something else than a Kubernetes API.
         raise errors.from_exception(error, connection.server) from None
     finally:
         response.close()
@@ -140,15 +145,23 @@ def _stream(
 
 
 def lines(response: urllib3.BaseHTTPResponse, stop: threading.Event) -> Iterator[bytes]:
-    """The whole lines of a streamed answer, until it ends or `stop`."""
+    """The lines of a streamed answer, until it ends or `stop`."""
     rest = b""
     while not stop.is_set():
-        chunk = response.read1(65536)
+        try:
+            chunk = response.read1(65536)
+        except (urllib3.exceptions.HTTPError, OSError):
+            if stop.is_set():
+                return
+            raise
+        if stop.is_set():
+            return
         if not chunk:
-            if rest.strip():
+            if rest:
                 yield rest
             return
         *whole, rest = (rest + chunk).split(b"\n")
         for line in whole:
-            if line.strip():
-                yield line
+            yield line
+            if stop.is_set():
+                return

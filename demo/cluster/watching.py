@@ -125,6 +125,7 @@ async def _follow(
 ) -> None:
     loop = asyncio.get_running_loop()
     closed = asyncio.create_task(exchange.closed.wait())
+    getting: asyncio.Task[Change] | None = None
     next_bookmark = loop.time() + BOOKMARK_SECONDS
     try:
         while not closed.done() and not api.faults.stopped:
@@ -152,3 +153,5 @@ async def _follow(
                     await exchange.write(view.bookmark(api.store.version))
     finally:
         closed.cancel()
+        if getting is not None:
+            getting.cancel()
