@@ -96,11 +96,11 @@ def from_aggregated(*documents: dict[str, Any]) -> Discovery:
     """Discovery from `APIGroupDiscoveryList` documents (apidiscovery.k8s.io/v2 and v2beta1)."""
     found, silent = [], []
     for document in documents:
-        for group in document.get("items", []):
-            for version in group.get("versions", []):
+        for group in document.get("items") or []:
+            for version in group.get("versions") or []:
                 if version.get("freshness") == "Stale":
                     silent.append(f"{group['metadata'].get('name', '')}/{version['version']}")
-                for resource in version.get("resources", []):
+                for resource in version.get("resources") or []:
                     kind = resource.get("responseKind") or {}
                     if not resource.get("verbs") or not kind.get("kind"):
                         continue
@@ -123,6 +123,6 @@ def from_resource_list(group: str, version: str, document: dict[str, Any]) -> li
         Resource(
             group, version, each["name"], each["kind"], bool(each.get("namespaced")), frozenset(each.get("verbs", []))
         )
-        for each in document.get("resources", [])
+        for each in document.get("resources") or []
         if "/" not in each["name"] and each.get("verbs")
     ]

@@ -6,6 +6,7 @@ No message holds credentials: it is made from the server's `Status` and from wha
 from __future__ import annotations
 
 import json
+import re
 import socket
 import ssl
 from typing import Any
@@ -90,15 +91,17 @@ def from_response(status: int, body: bytes, what: str, retry_after: str | None =
     if not isinstance(answer, dict):
         answer = {"message": body.decode(errors="replace").strip()[:300]}
     reason = str(answer.get("reason") or "")
-    details = answer.get("details") or {}
+    details = answer.get("details")
+    details = details if isinstance(details, dict) else {}
+    causes = details.get("causes")
     said = str(answer.get("message") or reason or status)
     after = retry_after or details.get("retryAfterSeconds")
     return _class_for(status, reason)(
         _message(status, said, what),
         code=status,
         reason=reason,
-        causes=details.get("causes") or [],
-        retry_after=float(after) if after and str(after).replace(".", "", 1).isdigit() else None,
+        causes=[each for each in causes if isinstance(each, dict)] if isinstance(causes, list) else [],
+        retry_after=float(after) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", str(after)) else None,
     )
 
 

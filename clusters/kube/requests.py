@@ -227,7 +227,7 @@ class ApiConnection:
             return discovering.from_aggregated(*documents)
         found = discovering.from_resource_list("", "v1", self.json("GET", "/api/v1", repeatable=True))
         silent = []
-        for group in documents[1].get("groups", []):
+        for group in documents[1].get("groups") or []:
             preferred = group.get("preferredVersion", {}).get("version")
             for version in sorted(group["versions"], key=lambda each: each["version"] != preferred):
                 try:

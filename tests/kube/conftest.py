@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import socket
 import threading
 import time
@@ -21,7 +22,7 @@ from demo.cluster import certificates
 from demo.cluster.server import ClusterHandle, running_clusters
 
 Answerer = Callable[[socket.socket, bytes], None]
-Misbehaving = Callable[[Answerer], AbstractContextManager[Kubeconfig]]
+Misbehaving = Callable[..., AbstractContextManager[Kubeconfig]]
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +49,12 @@ def misbehaving(tmp_path: Path) -> Misbehaving:
     """Start a server of ours that reads a request's head and leaves the answer to the test."""
     ca = certificates.authority("ca")
     certificates.kept(tmp_path, "ca", ca)
-    certificates.kept(tmp_path, "server", certificates.issued(ca, "kube-apiserver", hosts=("127.0.0.1",)))
-    tls = certificates.server_context(tmp_path)
 
     @contextmanager
-    def serve(answer: Answerer) -> Iterator[Kubeconfig]:
+    def serve(answer: Answerer, valid: datetime.timedelta = certificates.VALID) -> Iterator[Kubeconfig]:
+        server = certificates.issued(ca, "kube-apiserver", hosts=("127.0.0.1",), valid=valid)
+        certificates.kept(tmp_path, "server", server)
+        tls = certificates.server_context(tmp_path)
         listener = socket.create_server(("127.0.0.1", 0))
         accepted: list[socket.socket] = []
 
