@@ -6,6 +6,7 @@ What an object meets decides what is done:
     made by this migration                   done already: an earlier attempt of ours was here
     somebody else's that says the same       left as it is: unchanged
     somebody else's that differs             refused, naming the fields; nothing is overwritten
+    an account that every namespace has      given the pull secrets that it lacks, and nothing else
 """
 
 from __future__ import annotations
@@ -17,15 +18,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from clusters.kube.connection import Connection
-from clusters.kube.errors import RETRIABLE, AlreadyExists, KubeError, NotFound
+from clusters.kube.errors import RETRIABLE, AlreadyExists, Conflict, KubeError, NotFound, Unauthorized, Untrusted
 from migrations_app.resources import order
+from migrations_app.resources.collect import GENERATED_ACCOUNTS
 from migrations_app.resources.compare import differing_fields
-from migrations_app.resources.marks import migration_of
+from migrations_app.resources.marks import migration_of, type_of
 
 Object = dict[str, Any]
 WORKERS = 4
 ESTABLISH_SECONDS = 60.0
 SUCCESS = "Resource migrated successfully"
+UNCHANGED = "The destination has the same object already"
+# These say nothing about the object: with other credentials, or a moment later, it can be applied.
+NOT_ABOUT_THE_OBJECT = (*RETRIABLE, Unauthorized, Untrusted)
+ATTEMPTS = 5
+PULL_SECRETS = ("imagePullSecrets", "secrets")
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,7 @@ class Result:
     namespace: str
     name: str
     status: str  # Successful or Failed
-    action: str  # created, unchanged or refused
+    action: str  # created, updated, unchanged or refused
     reason: str
     uid: str = ""
 
@@ -63,7 +70,7 @@ def apply(
     """Apply the objects in order; whether all were looked at before `stop_at` (time.monotonic), if that is given.
 
     `on_result` is called in this thread, once per object. Repeating is safe. Raises KubeError only where the
-    destination is out of reach; what it refuses is a Result.
+    destination is out of reach or does not know us any more; what it refuses is a Result.
     """
     with ThreadPoolExecutor(workers, thread_name_prefix="apply") as pool:
         for rank in order.ranks(objects):
@@ -79,7 +86,7 @@ def apply(
 
 
 def apply_one(connection: Connection, obj: Object, migration_id: str) -> Result:
-    """One object. Raises KubeError only where the destination is out of reach."""
+    """One object. Raises KubeError only where the destination is out of reach or does not know us any more."""
     metadata = obj["metadata"]
     try:
         resource = connection.resource_of(obj)
@@ -91,8 +98,8 @@ def apply_one(connection: Connection, obj: Object, migration_id: str) -> Result:
             present = connection.get(resource, metadata["name"], metadata.get("namespace"))
         except NotFound:
             return _create(connection, obj, migration_id)
-        return _meet(connection, obj, present, migration_id)
-    except RETRIABLE:
+        return _settle(connection, obj, present, migration_id)
+    except NOT_ABOUT_THE_OBJECT:
         raise
     except KubeError as error:
         return _result(obj, "Failed", "refused", error.message)
@@ -105,11 +112,51 @@ def _create(connection: Connection, obj: Object, migration_id: str) -> Result:
         # Made between our look and our write: by an earlier attempt of ours, or by somebody else.
         metadata = obj["metadata"]
         present = connection.get(connection.resource_of(obj), metadata["name"], metadata.get("namespace"))
-        return _meet(connection, obj, present, migration_id)
+        return _settle(connection, obj, present, migration_id)
     return _result(obj, "Successful", "created", SUCCESS, made["metadata"]["uid"])
 
 
-def _meet(connection: Connection, obj: Object, present: Object, migration_id: str) -> Result:
+def _settle(connection: Connection, obj: Object, present: Object, migration_id: str) -> Result:
+    result = _meet(obj, present, migration_id)
+    if result.status != "Failed" or not _lacks_pull_secrets_only(obj, present):
+        return result
+    return _lend_pull_secrets(connection, obj, present)
+
+
+def _lend_pull_secrets(connection: Connection, obj: Object, present: Object) -> Result:
+    resource, metadata = connection.resource_of(obj), obj["metadata"]
+    for attempt in range(ATTEMPTS):
+        uid = present["metadata"]["uid"]
+        lists = {key: present.get(key) or [] for key in PULL_SECRETS}
+        missing = {key: [each for each in obj.get(key) or () if each not in there] for key, there in lists.items()}
+        # Lists are replaced as a whole: only of the very account that was looked at, since controllers add to it too.
+        body: Object = {key: [*lists[key], *found] for key, found in missing.items() if found}
+        if not body:
+            return _result(obj, "Successful", "unchanged", UNCHANGED, uid)
+        body["metadata"] = {"resourceVersion": present["metadata"]["resourceVersion"]}
+        try:
+            connection.patch(resource, metadata["name"], metadata["namespace"], body)
+            break
+        except Conflict:
+            if attempt + 1 == ATTEMPTS:
+                raise
+            present = connection.get(resource, metadata["name"], metadata["namespace"])
+    reason = "The account is there already, as in every namespace; the pull secrets that it lacked were added"
+    return _result(obj, "Successful", "updated", reason, uid)
+
+
+def _lacks_pull_secrets_only(obj: Object, present: Object) -> bool:
+    if type_of(obj) != ("", "ServiceAccount") or obj["metadata"]["name"] not in GENERATED_ACCOUNTS:
+        return False
+    without = {key: value for key, value in obj.items() if key not in PULL_SECRETS}
+    return not present["metadata"].get("deletionTimestamp") and not _differing(without, present)
+
+
+def _differing(obj: Object, present: Object) -> list[str]:
+    return [path for path in differing_fields(obj, present) if path != "apiVersion"]
+
+
+def _meet(obj: Object, present: Object, migration_id: str) -> Result:
     if present["metadata"].get("deletionTimestamp"):
         reason = (
             "An object of this name is being deleted on the destination. Wait until it is gone, then migrate again."
@@ -118,9 +165,9 @@ def _meet(connection: Connection, obj: Object, present: Object, migration_id: st
     if migration_of(present) == migration_id:
         # Creation is atomic, so what carries our mark is complete; what changed since is the destination's own life.
         return _result(obj, "Successful", "created", SUCCESS, present["metadata"]["uid"])
-    differing = [path for path in differing_fields(obj, present) if path not in ("apiVersion",)]
+    differing = _differing(obj, present)
     if not differing:
-        return _result(obj, "Successful", "unchanged", "The destination has the same object already")
+        return _result(obj, "Successful", "unchanged", UNCHANGED, present["metadata"]["uid"])
     shown = ", ".join(differing[:5]) + (f" and {len(differing) - 5} more" if len(differing) > 5 else "")
     reason = (
         f"The destination already has a different object of this name (it differs in {shown}). It was left as it is: "
@@ -157,7 +204,7 @@ def conflicts(connection: Connection, objects: Iterable[Object], migration_id: s
             continue
         if migration_of(present) == migration_id:
             continue
-        result = _meet(connection, obj, present, migration_id)
-        if result.status == "Failed":
+        result = _meet(obj, present, migration_id)
+        if result.status == "Failed" and not _lacks_pull_secrets_only(obj, present):
             found.append(result)
     return found

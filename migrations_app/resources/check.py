@@ -8,6 +8,7 @@ from typing import Any
 
 from clusters.kube.connection import Connection
 from clusters.kube.errors import NotFound
+from migrations_app.resources.marks import type_of
 
 Object = dict[str, Any]
 
@@ -38,39 +39,57 @@ def not_ready(connection: Connection, objects: Iterable[Object]) -> list[NotRead
         except NotFound:
             found.append(NotReady(*place, "is not there", failed=True))
             continue
-        if reason := _why_not(present):
+        if failure := _job_failure(present):
+            found.append(NotReady(*place, failure, failed=True))
+        elif reason := _why_not(present):
             found.append(NotReady(*place, reason))
     return found
 
 
-def _why_not(obj: Object) -> str:
-    status, spec = obj.get("status") or {}, obj.get("spec") or {}
-    match obj["kind"]:
-        case "Deployment" | "DeploymentConfig":
-            return _rolled_out(obj, status.get("availableReplicas", 0), status.get("updatedReplicas", 0))
-        case "StatefulSet":
-            return _rolled_out(
-                obj, status.get("readyReplicas", 0), status.get("updatedReplicas", spec.get("replicas", 0))
-            )
-        case "DaemonSet":
-            wanted = status.get("desiredNumberScheduled", 0)
-            ready = status.get("numberReady", 0)
-            return "" if ready >= wanted else f"{ready} of {wanted} pods are ready"
-        case "PersistentVolumeClaim":
-            phase = status.get("phase")
-            return "" if phase == "Bound" else f"is {phase}"
-        case "Job":
-            failed = [
-                each for each in status.get("conditions") or () if each["type"] == "Failed" and each["status"] == "True"
-            ]
-            return f"failed: {failed[0].get('message', '')}" if failed else ""
+def _job_failure(obj: Object) -> str:
+    """Why the Job will not be tried again."""
+    if type_of(obj) != ("batch", "Job"):
+        return ""
+    for condition in (obj.get("status") or {}).get("conditions") or ():
+        if condition["type"] == "Failed" and condition["status"] == "True":
+            return f"failed: {condition.get('message') or condition.get('reason') or 'no reason is given'}"
     return ""
 
 
+def _why_not(obj: Object) -> str:
+    if obj["metadata"].get("deletionTimestamp"):
+        return "is being deleted"
+    status, spec = obj.get("status") or {}, obj.get("spec") or {}
+    match type_of(obj):
+        case ("apps", "Deployment") | ("apps.openshift.io", "DeploymentConfig"):
+            return _rolled_out(obj, status.get("availableReplicas", 0), status.get("updatedReplicas", 0))
+        case ("apps", "StatefulSet"):
+            return _rolled_out(obj, status.get("readyReplicas", 0), status.get("updatedReplicas", _wanted(spec)))
+        case ("apps", "DaemonSet"):
+            wanted = status.get("desiredNumberScheduled", 0)
+            ready = status.get("numberReady", 0)
+            return _not_observed(obj) or ("" if ready >= wanted else f"{ready} of {wanted} pods are ready")
+        case ("", "PersistentVolumeClaim"):
+            phase = status.get("phase") or "Pending"
+            return "" if phase == "Bound" else f"is {phase}"
+    return ""
+
+
+def _wanted(spec: Object) -> int:
+    replicas = spec.get("replicas")
+    return 1 if replicas is None else int(replicas)
+
+
+def _not_observed(obj: Object) -> str:
+    """What the status says is about an earlier generation until the controller has looked at this one."""
+    observed = (obj.get("status") or {}).get("observedGeneration", 0)
+    return "has not been looked at by its controller yet" if observed < obj["metadata"].get("generation", 0) else ""
+
+
 def _rolled_out(obj: Object, available: int, updated: int) -> str:
-    wanted = obj["spec"].get("replicas", 1)
-    if (obj.get("status") or {}).get("observedGeneration", 0) < obj["metadata"].get("generation", 0):
-        return "has not been looked at by its controller yet"
+    if waiting := _not_observed(obj):
+        return waiting
+    wanted = _wanted(obj.get("spec") or {})
     if available < wanted or updated < wanted:
-        return f"{available} of {wanted} pods are available"
+        return f"{min(available, updated)} of {wanted} pods are available"
     return ""
