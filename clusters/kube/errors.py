@@ -101,7 +101,7 @@ def from_response(status: int, body: bytes, what: str, retry_after: str | None =
         code=status,
         reason=reason,
         causes=[each for each in causes if isinstance(each, dict)] if isinstance(causes, list) else [],
-        retry_after=float(after) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", str(after)) else None,
+        retry_after=float(str(after)) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", str(after)) else None,
     )
 
 

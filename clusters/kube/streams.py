@@ -120,6 +120,8 @@ def _open(
             max_size=2**24,
             compression=None,
             proxy=None,
+            # Closed by whoever asked for it.
+            legacy=True,
             **options,
         )
     except InvalidStatus as error:
@@ -165,17 +167,23 @@ def exec(
         socket.close()
     if not output[STATUS]:
         raise errors.Unreachable(f"Could not {what}: the connection broke before the program ended.")
-    return ExecResult(bytes(output[STDOUT]), bytes(output[STDERR]), _exit_code(json.loads(output[STATUS]), what))
+    return ExecResult(bytes(output[STDOUT]), bytes(output[STDERR]), _exit_code(bytes(output[STATUS]), what))
 
 
-def _exit_code(status: dict[str, Any], what: str) -> int:
-    if status.get("status") == "Success":
-        return 0
-    causes = (status.get("details") or {}).get("causes") or []
-    for cause in causes:
-        if cause.get("reason") == "ExitCode":
-            return int(cause["message"])
-    raise errors.from_response(int(status.get("code") or 500), json.dumps(status).encode(), what)
+def _exit_code(outcome: bytes, what: str) -> int:
+    """The exit code in the `Status` with which the server ends. Raises KubeError where the program did not run."""
+    try:
+        status = json.loads(outcome)
+        if status.get("status") == "Success":
+            return 0
+        causes = (status.get("details") or {}).get("causes") or []
+        for cause in causes:
+            if cause.get("reason") == "ExitCode":
+                return int(cause["message"])
+        code = int(status.get("code") or 500)
+    except (ValueError, TypeError, AttributeError, LookupError):
+        raise errors.Unavailable(f"Could not {what}: the server does not say how the program ended.") from None
+    raise errors.from_response(code, outcome, what)
 
 
 class Forwarded:
@@ -205,6 +213,8 @@ class Forwarded:
             except TimeoutError:
                 raise errors.Unreachable(f"Could not {self._what}: no answer within {timeout} s.") from None
             data = frame.encode() if isinstance(frame, str) else frame
+            if not data:
+                continue
             channel, content = data[0], data[1:]
             if channel not in self._greeted:
                 self._greeted.add(channel)
