@@ -101,6 +101,8 @@ class _Pass:
         self._digest = TreeDigest(self._keys)
         self._links = LinkTable()
         self._folders: list[_Folder] = []
+        # How deep the walk is in a directory that is not there; it is told of once, not name by name.
+        self._absent = 0
         self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="read")
         self._pending: deque[Callable[[], None]] = deque()
 
@@ -143,6 +145,15 @@ class _Pass:
         }
 
     def _enter(self, wanted: Entry) -> None:
+        if self._absent:
+            self._absent += wanted.kind == DIRECTORY
+            return
+        depth = len(self._folders)
+        self._enter_present(wanted)
+        if wanted.kind == DIRECTORY and len(self._folders) == depth:
+            self._absent = 1
+
+    def _enter_present(self, wanted: Entry) -> None:
         path = self._advance_to(wanted.name) if self._folders else b""
         if wanted.kind == HARD_LINK:
             self._hard_link(path, wanted)
@@ -185,6 +196,9 @@ class _Pass:
         self._folders.append(_Folder(path, wanted, deque(self._volume.names(path))))
 
     def _leave(self) -> None:
+        if self._absent:
+            self._absent -= 1
+            return
         folder = self._folders.pop()
         while folder.names:
             self._too_much(join(folder.path, folder.names.popleft()))
@@ -241,7 +255,7 @@ class _Pass:
 
     def _hard_link(self, path: bytes, wanted: Entry) -> None:
         def same() -> bool:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 one, other = self._volume.status(path), self._volume.status(wanted.target)
                 return (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
             return False
@@ -311,6 +325,8 @@ class _Pass:
                 data = os.pread(handle, min(CHUNK_BYTES, size - begin), begin)
                 content.add(self._keys.chunk_digest(data))
                 self._counters.add(bytes_done=len(data))
+        except OSError as error:
+            raise self._unreadable(path, error) from error
         finally:
             os.close(handle)
         return content.finish(size)

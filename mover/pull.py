@@ -37,7 +37,7 @@ def pull(settings: Settings, path: str, store: ObjectStore, reporter: Reporter) 
     began = time.monotonic()
     keys = VolumeKeys(settings.data_key, settings.prefix)
     volume = Volume(path)
-    _require_directory(volume, settings.volume)
+    require_directory(volume, f"destination volume {settings.volume}")
     state = State(volume)
     comparison = Comparison(settings, volume, store, keys, reporter)
     if not state.exists():
@@ -397,12 +397,13 @@ def _call_all(calls: list[Callable[[], None]]) -> None:
         call()
 
 
-def _require_directory(volume: Volume, label: str) -> None:
+def require_directory(volume: Volume, label: str) -> None:
+    """Refuse to work below something that is not a directory."""
     try:
         status = volume.status(b"")
     except OSError as error:
         raise DestinationRefused(
-            f"The destination volume {label} is not there: {os.strerror(error.errno or 0)}. Check the mount path."
+            f"The {label} is not there: {os.strerror(error.errno or 0)}. Check the mount path."
         ) from error
     if not stat.S_ISDIR(status.st_mode):
-        raise DestinationRefused(f"The destination volume {label} is not a directory. Check the mount path.")
+        raise DestinationRefused(f"The {label} is not a directory. Check the mount path.")

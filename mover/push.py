@@ -44,7 +44,9 @@ from mover.reading import (
     SourceReader,
     Trouble,
     chunk_plan,
+    settled,
     unchanged,
+    written_just_now,
 )
 from mover.report import Counters, Reporter
 from mover.settings import Settings
@@ -285,13 +287,17 @@ class _Push:
         if opened is None:
             return None
         handle, status = opened
+        status = settled(handle, status)
         entry = entry_of(path.rpartition(b"/")[2], status)
         if entry is None:
             os.close(handle)
             return None
         entry.xattrs = read_xattrs(handle)
+        if written_just_now(status):
+            # Should this run end within the file, the next must not go on in it.
+            entry.flags = UNSTABLE
         large = _LargeFile(self._keys, path, entry)
-        large.handle, large.before = handle, status
+        large.handle, large.before, large.fresh = handle, status, bool(entry.flags)
         return large
 
     def _read_chunks(self, large: _LargeFile, first: int, put: Callable[[Callable[[], Part]], None]) -> None:
@@ -309,7 +315,7 @@ class _Push:
         """The end of a large file; when it changed meanwhile it is read again right here, which is rare."""
         assert large.before is not None
         try:
-            steady = not large.short and unchanged(large.before, os.fstat(large.handle))
+            steady = not (large.short or large.fresh) and unchanged(large.before, os.fstat(large.handle))
         finally:
             os.close(large.handle)
         if steady:
@@ -354,6 +360,7 @@ class _LargeFile:
         self.handle = -1
         self.before: os.stat_result | None = None
         self.short = False
+        self.fresh = False
         self.got = 0
         self._keys = keys
         self._entry = replace(entry, content=None, chunks=None)
@@ -419,7 +426,7 @@ def walk(
     def listed(folder: bytes) -> Iterator[bytes]:
         try:
             return iter(volume.names(folder))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             skip("vanished", folder)
             return iter(())
         except OSError as error:

@@ -7,6 +7,7 @@ import itertools
 import os
 import stat
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +28,10 @@ from mover.journal import LEAVE
 from mover.tree import Volume, data_ranges, entry_of, looks_sparse, read_xattrs
 
 ATTEMPTS = 4
+
+# Up to Linux 6.12 a file's times only move with the clock's tick, at most 10 ms long: of two writes within one tick the
+# second leaves no trace. What was written so shortly before it was read cannot be told from what was written after.
+_TICK_NS = 20_000_000
 
 _local = threading.local()
 
@@ -180,6 +185,8 @@ class SourceReader:
                 return None
             handle, before = opened
             try:
+                before = settled(handle, before)
+                fresh = written_just_now(before)
                 size = min(before.st_size, CHUNK_BYTES)
                 ranges = None
                 if looks_sparse(before):
@@ -194,7 +201,7 @@ class SourceReader:
                 os.close(handle)
             if ranges is not None and not _empty_between(room[:got], ranges):
                 ranges = None
-            steady = unchanged(before, after) and got == before.st_size
+            steady = unchanged(before, after) and got == before.st_size and not fresh
             if steady or attempt == ATTEMPTS:
                 break
         entry = entry_of(item.name, before)
@@ -306,6 +313,19 @@ def unchanged(before: os.stat_result, after: os.stat_result) -> bool:
         after.st_mtime_ns,
         after.st_ctime_ns,
     )
+
+
+def written_just_now(status: os.stat_result) -> bool:
+    """Whether a further write could still leave the same times. Times of a clock that is ahead tell nothing."""
+    return 0 <= time.time_ns() - status.st_ctime_ns < _TICK_NS
+
+
+def settled(handle: int, status: os.stat_result) -> os.stat_result:
+    """The status of a file before it is read; one that was written just now gets a moment to pass its tick."""
+    if not written_just_now(status):
+        return status
+    time.sleep(_TICK_NS / 1e9)
+    return os.fstat(handle)
 
 
 def chunk_plan(

@@ -24,6 +24,8 @@ class Counters:
         self.files_done = 0
         self.files_total: int | None = None
         self.bytes_sent = 0
+        self._bytes_shown = 0
+        self._files_shown = 0
 
     def add(self, *, bytes_done: int = 0, files_done: int = 0, bytes_sent: int = 0) -> None:
         """Add to the running totals."""
@@ -38,13 +40,19 @@ class Counters:
             self.bytes_done = self.files_done = 0
 
     def snapshot(self) -> dict[str, Any]:
-        """The fields of a progress line, taken at one instant."""
+        """The fields of a progress line, taken at one instant.
+
+        What is counted anew, because a file is read again or a puller turns to a newer run, does not show: nobody
+        should see a bar run backwards.
+        """
         with self._lock:
+            self._bytes_shown = max(self._bytes_shown, self.bytes_done)
+            self._files_shown = max(self._files_shown, self.files_done)
             return {
                 "phase": self.phase,
-                "bytes_done": self.bytes_done,
+                "bytes_done": self._bytes_shown,
                 "bytes_total": self.bytes_total,
-                "files_done": self.files_done,
+                "files_done": self._files_shown,
                 "files_total": self.files_total,
                 "bytes_sent": self.bytes_sent,
             }

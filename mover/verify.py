@@ -10,6 +10,7 @@ from mover.crypto import VolumeKeys
 from mover.errors import IntegrityError
 from mover.journal import list_runs, read_manifest
 from mover.objectstore import ObjectStore
+from mover.pull import require_directory
 from mover.report import Reporter
 from mover.settings import Settings
 from mover.tree import Volume
@@ -19,6 +20,8 @@ def verify(settings: Settings, path: str, store: ObjectStore, reporter: Reporter
     """The fields of the result line; IntegrityError says what differs."""
     began = time.monotonic()
     keys = VolumeKeys(settings.data_key, settings.prefix)
+    volume = Volume(path)
+    require_directory(volume, f"volume {settings.volume}")
     runs = list_runs(store)
     if not runs:
         raise IntegrityError(
@@ -31,7 +34,7 @@ def verify(settings: Settings, path: str, store: ObjectStore, reporter: Reporter
         )
     reporter.counters.files_total, reporter.counters.bytes_total = manifest["files"], manifest["bytes"]
     differences: list[str] = []
-    found = Comparison(settings, Volume(path), store, keys, reporter).check(runs[-1], differences)
+    found = Comparison(settings, volume, store, keys, reporter).check(runs[-1], differences)
     if differences:
         more = "" if len(differences) <= 5 else f" and {len(differences) - 5} or more others"
         raise IntegrityError(

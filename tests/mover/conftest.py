@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import io
 import json
 import os
@@ -106,7 +107,7 @@ class Bench:
     def delete(self, name: str) -> None:
         self.client.delete_object(Bucket=self.s3.bucket, Key=f"{self.environment['MOVER_S3_PREFIX']}/{name}")
 
-    @property
+    @functools.cached_property
     def client(self) -> Any:
         return boto3.client(
             "s3",
@@ -142,6 +143,15 @@ def until(condition: Callable[[], bool], seconds: float = 30) -> None:
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningS3]:
     with running_s3(tmp_path_factory.mktemp("s3")) as server:
         yield server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_session() -> Iterator[None]:
+    """Every session parses the service's description anew, which takes longer than a small push."""
+    session = boto3.session.Session()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mover.objectstore.boto3.session.Session", lambda: session)
+        yield
 
 
 _prefixes = iter(range(1_000_000))

@@ -59,18 +59,26 @@ def test_killed_at_random_instants_both_sides_complete(
     plausible_tree(source, files=200, large=24 << 20)
     bench.s3.faults.latency = 0.03
     pusher, puller = bench.start("push", source), bench.start("pull", destination)
-    for _ in range(4):
-        time.sleep(instants.uniform(0.3, 1.2))
+    kills = 0
+    for _ in range(3):
+        # So much further in the store, and a moment more, so that any step of either side may be the last.
+        further = len(bench.objects()) + instants.randint(0, 3)
+        until(lambda goal=further: len(bench.objects()) >= goal or pusher.poll() is not None)  # type: ignore[misc]
+        time.sleep(instants.uniform(0, 0.3))
         victim = instants.choice(["push", "pull", "both"])
         if victim != "pull" and pusher.poll() is None:
+            kills += 1
             pusher.kill()
             finished(pusher)
             pusher = bench.start("push", source)
         if victim != "push" and puller.poll() is None:
+            kills += 1
             puller.kill()
             finished(puller)
             puller = bench.start("pull", destination)
+    bench.s3.faults.latency = 0
     pushed, pulled = finished(pusher), finished(puller)
+    assert kills >= 1
     assert (pushed.status, pulled.status) == (0, 0), (pushed, pulled)
     assert pushed.last["digest"] == pulled.last["digest"]
     assert_same(source, destination)
