@@ -1,6 +1,7 @@
 """Kubernetes objects on their way from one cluster to another: plain dicts in and out, no Django, no models.
 
     collect.py     what belongs to the application
+    subjects.py    whom a binding names
     transform.py   what must change for another cluster
     order.py       what has to be there before what
     apply.py       onto the destination, without overwriting what is not ours

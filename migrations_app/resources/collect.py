@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clusters.kube.connection import Connection
-from clusters.kube.discovery import Resource
+from clusters.kube.discovery import Discovery, Resource
 from clusters.kube.errors import Forbidden, NotFound
 from migrations_app.resources.marks import annotations_of, labels_of, type_of
 from migrations_app.resources.subjects import lies_within
@@ -59,6 +59,9 @@ GENERATED_SECRET_PREFIXES = tuple(
 )
 SKIP_ANNOTATIONS = ("stork.libopenstorage.org/skip-resource", "stork.libopenstorage.org/skipresource")
 OWN_PREFIX = "kubemotion-"
+# Generated passwords and settings: whoever made them would make others, which do not fit the data that is carried.
+KEPT_WITH_OWNERS = frozenset({("", "Secret"), ("", "ConfigMap")})
+PASSING_OWNERS = frozenset({("", "Pod"), ("build.openshift.io", "Build")})
 # What tells that Endpoints or slices are written by a controller, or used as a lock.
 KEPT_ENDPOINTS = frozenset(
     {
@@ -103,7 +106,7 @@ def collect(connection: Connection, namespaces: Iterable[str]) -> Collected:
     for namespace in wanted:
         for resource in resources:
             try:
-                found = [obj for obj in connection.list(resource, namespace) if belongs(obj)]
+                found = [obj for obj in connection.list(resource, namespace) if belongs(obj, discovery)]
             except (Forbidden, NotFound) as error:
                 skipped.append(Skipped(resource.name, error.message))
                 continue
@@ -125,19 +128,33 @@ def _is_candidate(resource: Resource) -> bool:
     )
 
 
-def belongs(obj: Object) -> bool:
-    """Whether an object of a collected kind is part of the application rather than made by a controller."""
+def belongs(obj: Object, discovery: Discovery) -> bool:
+    """Whether an object of a collected kind is part of the application rather than made by a controller.
+
+    `discovery` tells which owners are outside of namespaces.
+    """
     metadata = obj["metadata"]
     if metadata.get("deletionTimestamp"):
         return False
     if any(annotations_of(obj).get(name) == "true" for name in SKIP_ANNOTATIONS):
         return False
-    if metadata.get("ownerReferences"):
+    if _comes_with_its_owner(obj, discovery):
         return False
     if metadata["name"].startswith(OWN_PREFIX):
         return False
     rule = RULES.get(type_of(obj))
     return rule is None or rule(obj)
+
+
+def _comes_with_its_owner(obj: Object, discovery: Discovery) -> bool:
+    """Whether an owner in the namespace makes it again; what lies outside of namespaces is not migrated (Stork)."""
+    owners = obj["metadata"].get("ownerReferences") or ()
+    if any(type_of(owner) in PASSING_OWNERS for owner in owners):
+        return True
+    if type_of(obj) in KEPT_WITH_OWNERS:
+        return False
+    served = [discovery.by_kind(owner["apiVersion"], owner["kind"]) for owner in owners]
+    return any(found is None or found.namespaced for found in served)
 
 
 def _config_map(obj: Object) -> bool:

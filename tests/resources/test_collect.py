@@ -266,9 +266,9 @@ def test_an_object_that_two_groups_serve_comes_once_and_a_silent_api_is_said() -
 # -- what is left out, object by object
 
 
-def owned(kind: str = "ConfigMap") -> Object:
-    owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "1", "controller": True}
-    return make(kind, "c", metadata={"ownerReferences": [owner]})
+def owned(kind: str, by: str = "Deployment", api_version: str = "apps/v1", **fields: Any) -> Object:
+    owner = {"apiVersion": api_version, "kind": by, "name": "web", "uid": "1", "controller": True}
+    return make(kind, "c", metadata={"ownerReferences": [owner]}, **fields)
 
 
 def ended(type_: str, status: str = "True") -> Object:
@@ -281,8 +281,12 @@ def marked(kind: str, *, labels: Object | None = None, annotations: Object | Non
 
 VERSION = {"apiVersion": "operators.coreos.com/v1alpha1"}
 LEFT_OUT: dict[str, Object] = {
-    "what has an owner": owned(),
     "a ReplicaSet of a Deployment": owned("ReplicaSet"),
+    "a Service of a custom resource": owned("Service", "Cart", "example.com/v1"),
+    "what has an owner that is not served": owned("Deployment", "Trolley", "example.com/v1"),
+    "a Secret of a pod": owned("Secret", "Pod", "v1"),
+    "a ConfigMap of a build": owned("ConfigMap", "Build", "build.openshift.io/v1"),
+    "a registry password of an account": owned("Secret", "ServiceAccount", "v1", type="kubernetes.io/dockercfg"),
     "what is being deleted": make("ConfigMap", "c", metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"}),
     "what asks for it": marked("ConfigMap", annotations={"stork.libopenstorage.org/skip-resource": "true"}),
     "what asks for it in the old way": marked(
@@ -318,6 +322,9 @@ LEFT_OUT: dict[str, Object] = {
 }
 KEPT: dict[str, Object] = {
     "a ConfigMap": make("ConfigMap", "c"),
+    "a password that an operator made": owned("Secret", "Cart", "example.com/v1"),
+    "settings that an operator made": owned("ConfigMap", "Cart", "example.com/v1"),
+    "what is made for something outside of namespaces": owned("Deployment", "Fleet", "example.com/v1"),
     "what declines to be skipped": marked("ConfigMap", annotations={"stork.libopenstorage.org/skip-resource": "false"}),
     "a registry password": make("Secret", "registry", type="kubernetes.io/dockerconfigjson"),
     "a release of Helm": make("Secret", "sh.helm.release.v1.shop.v1", type="helm.sh/release.v1"),
@@ -336,14 +343,24 @@ KEPT: dict[str, Object] = {
 }
 
 
+SERVED = Discovery(
+    [
+        Resource("apps", "v1", "deployments", "Deployment", True),
+        Resource("example.com", "v1", "carts", "Cart", True),
+        Resource("example.com", "v1", "fleets", "Fleet", False),
+        Resource("", "v1", "pods", "Pod", True),
+    ]
+)
+
+
 @pytest.mark.parametrize("obj", LEFT_OUT.values(), ids=LEFT_OUT)
 def test_it_is_left_out(obj: Object) -> None:
-    assert not belongs(obj)
+    assert not belongs(obj, SERVED)
 
 
 @pytest.mark.parametrize("obj", KEPT.values(), ids=KEPT)
 def test_it_belongs(obj: Object) -> None:
-    assert belongs(obj)
+    assert belongs(obj, SERVED)
 
 
 @pytest.mark.parametrize(

@@ -194,7 +194,10 @@ def remove_namespaces(migration: Migration, lease: Lease) -> list[str]:
 
 def _foreign(connection: Connection, namespace: str) -> Iterator[Object]:
     """What is in the namespace that neither we made nor the cluster makes in every namespace."""
-    yield from collect.collect(connection, [namespace]).objects
+    for obj in collect.collect(connection, [namespace]).objects:
+        # What has an owner is there as long as that is.
+        if not obj["metadata"].get("ownerReferences"):
+            yield obj
     yield from connection.list(CLAIMS, namespace)
     # Not migrated, the Jobs among them that have ended, but somebody's.
     for kind in ("pods", "jobs.batch"):
