@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import select
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 STDIN, STDOUT, STDERR, STATUS = range(4)
 # Only version 5 can say that standard input has ended.
 CLOSE = 255
+# Small enough to fit into a socket that can be written to at all.
+STDIN_BYTES = 16 * 1024
 LOG_SILENCE_SECONDS = 300
 
 
@@ -102,7 +105,12 @@ def follow_logs(
 
 
 def _open(
-    connection: ApiConnection, path: str, query: list[tuple[str, str]], protocols: list[str], what: str
+    connection: ApiConnection,
+    path: str,
+    query: list[tuple[str, str]],
+    protocols: list[str],
+    what: str,
+    max_queue: int | None = 16,
 ) -> ClientConnection:
     headers = {name: value for name, value in connection.headers.items() if name == "Authorization"}
     options: dict[str, Any] = {}
@@ -116,8 +124,9 @@ def _open(
             additional_headers=headers,
             user_agent_header="kubemotion-web",
             open_timeout=15,
-            close_timeout=5,
+            close_timeout=2,
             max_size=2**24,
+            max_queue=max_queue,
             compression=None,
             proxy=None,
             # Closed by whoever asked for it.
@@ -146,14 +155,15 @@ def exec(
     query += [("container", container)] if container else []
     query += [("stdin", "true")] if stdin is not None else []
     path = connection.resource("pods").path(namespace, pod, "exec")
-    socket = _open(connection, path, query, ["v5.channel.k8s.io", "v4.channel.k8s.io"], what)
+    # The output is kept whole anyway. Not to read it on would let the program wait for us while we wait for it.
+    socket = _open(connection, path, query, ["v5.channel.k8s.io", "v4.channel.k8s.io"], what, max_queue=None)
     output: dict[int, bytearray] = {STDOUT: bytearray(), STDERR: bytearray(), STATUS: bytearray()}
     deadline = time.monotonic() + timeout
     try:
         if stdin is not None:
-            socket.send(bytes([STDIN]) + stdin)
-            if socket.subprotocol == "v5.channel.k8s.io":
-                socket.send(bytes([CLOSE, STDIN]))
+            # A program may end without having read it all; what it printed is still to be read then.
+            with suppress(ConnectionClosed):
+                _give(socket, stdin, deadline)
         while True:
             frame = socket.recv(timeout=max(0.0, deadline - time.monotonic()))
             data = frame.encode() if isinstance(frame, str) else frame
@@ -168,6 +178,25 @@ def exec(
     if not output[STATUS]:
         raise errors.Unreachable(f"Could not {what}: the connection broke before the program ended.")
     return ExecResult(bytes(output[STDOUT]), bytes(output[STDERR]), _exit_code(bytes(output[STATUS]), what))
+
+
+def _give(socket: ClientConnection, stdin: bytes, deadline: float) -> None:
+    """Send standard input as fast as the program takes it, and its end. Raises TimeoutError.
+
+    A write that had to wait would also keep what the program prints from being read, and for ever.
+    """
+    ready = select.poll()
+    try:
+        ready.register(socket.socket, select.POLLOUT)
+    except ValueError:
+        # The program has ended already, and its socket is closed.
+        return
+    for at in range(0, len(stdin), STDIN_BYTES):
+        if not ready.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            raise TimeoutError
+        socket.send(bytes([STDIN]) + stdin[at : at + STDIN_BYTES])
+    if socket.subprotocol == "v5.channel.k8s.io":
+        socket.send(bytes([CLOSE, STDIN]))
 
 
 def _exit_code(outcome: bytes, what: str) -> int:

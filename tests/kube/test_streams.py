@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import queue
 import socket
 import threading
@@ -164,6 +166,11 @@ def test_a_program_reads_what_it_is_given(connection: Connection) -> None:
     assert connection.exec("serves", "default", ["cat", "/www/much"]).stdout == MUCH
 
 
+def test_a_program_need_not_read_what_it_is_given(connection: Connection) -> None:
+    done = connection.exec("serves", "default", ["sh", "-c", "echo done; exit 3"], stdin=MUCH)
+    assert (done.stdout, done.exit_code) == (b"done\n", 3)
+
+
 def test_what_goes_in_may_come_out_again(connection: Connection) -> None:
     assert connection.exec("serves", "default", ["cat"], stdin=MUCH, timeout=20).stdout == MUCH
 
@@ -202,6 +209,28 @@ def test_a_program_whose_connection_breaks_has_no_result(served: ClusterHandle, 
     timer.join()
 
 
+def test_a_program_that_reads_nothing_does_not_hold_us_up(connection: Connection, misbehaving: Misbehaving) -> None:
+    ended = threading.Event()
+
+    def answer(client: socket.socket, head: bytes) -> None:
+        key = next(
+            line.split(b": ")[1] for line in head.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key")
+        )
+        accepted = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+        upgrade = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        protocol = b"Sec-WebSocket-Protocol: v5.channel.k8s.io\r\n"
+        client.sendall(upgrade + protocol + b"Sec-WebSocket-Accept: " + accepted + b"\r\n\r\n")
+        ended.wait(30)
+
+    with misbehaving(answer) as config, Connection(config) as stalled:
+        stalled._discovery = time.monotonic(), Discovery([connection.resource("pods")])
+        began = time.monotonic()
+        with pytest.raises(errors.Unreachable, match="it took longer than"):
+            stalled.exec("p", "default", ["cat"], stdin=MUCH * 4, timeout=0.5)
+        assert time.monotonic() - began < 8
+        ended.set()
+
+
 class Frames:
     """A WebSocket that gives these frames and ends."""
 
@@ -226,7 +255,7 @@ class Frames:
 def test_outcomes_that_say_nothing_are_errors(
     status: bytes, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streams, "_open", lambda *_: Frames(b"", b"\x01out", b"\x03" + status))
+    monkeypatch.setattr(streams, "_open", lambda *_, **__: Frames(b"", b"\x01out", b"\x03" + status))
     with pytest.raises(errors.KubeError, match="Could not run true"):
         connection.exec("serves", "default", ["true"])
 
