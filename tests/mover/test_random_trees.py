@@ -117,7 +117,7 @@ def two_folders() -> Iterator[tuple[Path, Path]]:
 
 
 _relaxed = settings(
-    max_examples=int(os.environ.get("MOVER_TEST_TREES", "20")),
+    max_examples=int(os.environ.get("MOVER_TEST_TREES", "15")),
     deadline=None,
     # Shrinking a tree takes minutes; the seed and the differing path say enough.
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
