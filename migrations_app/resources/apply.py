@@ -6,6 +6,7 @@ What an object meets decides what is done:
     made by this migration                   done already: an earlier attempt of ours was here
     somebody else's that says the same       left as it is: unchanged
     somebody else's that differs             refused, naming the fields; nothing is overwritten
+    a definition that serves the same        left as it is, as in Stork: operators bring their own, in other versions
     an account that every namespace has      given the pull secrets that it lacks, and nothing else
 """
 
@@ -32,6 +33,7 @@ UNCHANGED = "The destination has the same object already"
 # These say nothing about the object: with other credentials, or a moment later, it can be applied.
 NOT_ABOUT_THE_OBJECT = (*RETRIABLE, Unauthorized, Untrusted)
 ATTEMPTS = 5
+DEFINITION = ("apiextensions.k8s.io", "CustomResourceDefinition")
 PULL_SECRETS = ("imagePullSecrets", "secrets")
 
 
@@ -168,12 +170,22 @@ def _meet(obj: Object, present: Object, migration_id: str) -> Result:
     differing = _differing(obj, present)
     if not differing:
         return _result(obj, "Successful", "unchanged", UNCHANGED, present["metadata"]["uid"])
+    if type_of(obj) == DEFINITION and _serves_the_same(obj, present):
+        reason = "The destination has a definition of its own that serves the same versions; it is kept"
+        return _result(obj, "Successful", "unchanged", reason, present["metadata"]["uid"])
     shown = ", ".join(differing[:5]) + (f" and {len(differing) - 5} more" if len(differing) > 5 else "")
     reason = (
         f"The destination already has a different object of this name (it differs in {shown}). It was left as it is: "
         "rename or delete it there, or leave this one out."
     )
     return _result(obj, "Failed", "refused", reason)
+
+
+def _serves_the_same(obj: Object, present: Object) -> bool:
+    ours, theirs = obj["spec"], present["spec"]
+    served = [{each["name"] for each in spec["versions"] if each["served"]} for spec in (ours, theirs)]
+    same = ours["scope"] == theirs["scope"] and ours["names"]["kind"] == theirs["names"]["kind"]
+    return same and served[0] <= served[1]
 
 
 def _wait_until_established(connection: Connection, definitions: list[Object]) -> None:

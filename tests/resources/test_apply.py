@@ -22,8 +22,6 @@ from tests.resources.objects import Object, make, workload
 from tests.resources.waiting import until
 
 OURS = "m1"
-DEFINITIONS = "customresourcedefinitions.apiextensions.k8s.io"
-ROLES = "rbac.authorization.k8s.io/v1"
 
 
 def wanted(kind: str, name: str, namespace: str, **fields: Any) -> Object:
@@ -91,6 +89,33 @@ class Racing(Connection):
         if self.other is not None:
             super().create(resource, self.other)
         return super().create(resource, obj, namespace, dry_run=dry_run)
+
+
+class Slow(Connection):
+    """A server that takes its time until it serves what a new definition defines."""
+
+    asked = 0
+
+    def get(self, resource: Resource | str, name: str, namespace: str | None = None) -> Object:
+        found = super().get(resource, name, namespace)
+        if found["kind"] == "CustomResourceDefinition":
+            self.asked += 1
+            if self.asked < 3:
+                found["status"] = {"conditions": [{"type": "Established", "status": "False"}]}
+        return found
+
+    def create(
+        self, resource: Resource | str, obj: Object, namespace: str | None = None, *, dry_run: bool = False
+    ) -> Object:
+        if obj["kind"] == "Cart" and self.asked < 3:
+            raise NotFound("the server could not find the requested resource")
+        return super().create(resource, obj, namespace, dry_run=dry_run)
+
+
+@pytest.fixture
+def slow(served: ClusterHandle) -> Iterator[Slow]:
+    with Slow(kubeconfig.parse(yaml.safe_dump(served.kubeconfig))) as connection:
+        yield connection
 
 
 @pytest.fixture
@@ -242,7 +267,7 @@ def test_a_kind_that_is_not_served_fails_and_says_what_to_do(connection: Connect
     )
 
 
-def test_custom_resources_follow_their_definition(connection: Connection, namespace: str) -> None:
+def test_custom_resources_follow_their_definition(slow: Slow, namespace: str) -> None:
     group = f"{namespace}.example.com"
     schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     spec = {
@@ -255,10 +280,44 @@ def test_custom_resources_follow_their_definition(connection: Connection, namesp
         wanted("Cart", f"cart-{number}", namespace, apiVersion=f"{group}/v1", spec={"n": number}) for number in (1, 2)
     ]
     definition = wanted("CustomResourceDefinition", f"carts.{group}", "", spec=spec)
-    results = applied(connection, [*carts, definition])
+    results = applied(slow, [*carts, definition])
     assert verdicts(results) == {("Successful", "created")}
-    assert connection.get(f"carts.{group}", "cart-2", namespace)["spec"] == {"n": 2}
-    assert verdicts(applied(connection, [*carts, definition])) == {("Successful", "created")}
+    assert slow.get(f"carts.{group}", "cart-2", namespace)["spec"] == {"n": 2}
+    assert verdicts(applied(slow, [*carts, definition])) == {("Successful", "created")}
+
+
+def test_a_definition_that_serves_the_same_is_kept_and_one_that_does_not_is_refused(
+    connection: Connection, namespace: str
+) -> None:
+    group = f"{namespace}.example.com"
+
+    def definition(*versions: str, scope: str = "Namespaced", note: str = "") -> Object:
+        schema = {"type": "object", "description": note, "x-kubernetes-preserve-unknown-fields": True}
+        spec = {
+            "group": group,
+            "scope": scope,
+            "names": {"plural": "carts", "singular": "cart", "kind": "Cart"},
+            "versions": [
+                {"name": each, "served": True, "storage": each == versions[0], "schema": {"openAPIV3Schema": schema}}
+                for each in versions
+            ],
+        }
+        return make("CustomResourceDefinition", f"carts.{group}", spec=spec)
+
+    def result(obj: Object) -> Result:
+        ours = transformed(obj, Options(OURS))
+        found = apply_one(connection, ours, OURS)
+        assert bool(conflicts(connection, [ours], OURS)) == (found.status == "Failed")
+        return found
+
+    theirs = connection.create(connection.resource_of(definition("v1")), definition("v2", "v1", note="newer"))
+    kept = result(definition("v1", note="older"))
+    assert (kept.status, kept.action, kept.uid) == ("Successful", "unchanged", theirs["metadata"]["uid"])
+    assert "definition of its own" in kept.reason
+    for other in (definition("v1", "v1beta1"), definition("v1", scope="Cluster")):
+        assert (result(other).status, result(other).action) == ("Failed", "refused")
+    found = connection.get(connection.resource_of(theirs), theirs["metadata"]["name"])
+    assert found["spec"] == theirs["spec"]
 
 
 # -- interruptions

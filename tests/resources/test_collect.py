@@ -16,7 +16,9 @@ from tests.resources.objects import Object, make, pod_spec, workload
 from tests.resources.waiting import until
 
 RBAC = "rbac.authorization.k8s.io"
-DEFINITIONS = "customresourcedefinitions.apiextensions.k8s.io"
+
+
+BOOTSTRAP = {"kubernetes.io/bootstrapping": "rbac-defaults"}
 
 
 def put(connection: Connection, *objects: Object) -> None:
@@ -156,9 +158,10 @@ def test_cluster_roles_come_with_the_bindings_that_name_the_namespace(connection
     put(
         connection,
         *(role(name) for name in ("by-account", "by-group", "by-binding", "strange", "unused")),
+        make("ClusterRole", f"{namespace}-standard", metadata={"labels": BOOTSTRAP}, rules=[]),
         binding("account", f"{namespace}-by-account", stranger, account),
         binding("group", f"{namespace}-by-group", group),
-        binding("user", "view", user),
+        binding("user", f"{namespace}-standard", user),
         binding("strange", f"{namespace}-strange", stranger),
         make("RoleBinding", "local", namespace, roleRef=reference(f"{namespace}-by-binding"), subjects=[stranger]),
     )
@@ -376,7 +379,7 @@ def test_it_belongs(obj: Object) -> None:
         ({}, None, False),
         ({"name": "system:node"}, [{"kind": "Group", "name": "system:serviceaccounts:shop"}], False),
         (
-            {"labels": {"kubernetes.io/bootstrapping": "rbac-defaults"}},
+            {"labels": BOOTSTRAP},
             [{"kind": "Group", "name": "system:serviceaccounts:shop"}],
             False,
         ),
