@@ -125,6 +125,26 @@ def test_a_restarted_pull_does_not_fetch_again_what_it_restored(bench: Bench, so
     assert_same(source, destination)
 
 
+def test_a_pull_that_lost_its_notes_reads_what_is_there_and_fetches_only_what_is_not(
+    bench: Bench, source: Path, destination: Path
+) -> None:
+    plausible_tree(source, files=60, large=8 << 20)
+    for number in range(2):
+        (source / f"noise-{number}").write_bytes(random_bytes(8 << 20, number))
+    pushed = bench.run("push", source)
+    bench.run("pull", destination)
+    # As after a crash of the node: begun, but nothing is known of how far it got, and one block never reached the disk.
+    (destination / ".kubemotion-mover").mkdir()
+    with open(destination / "noise-1", "r+b") as file:
+        file.seek(3 << 20)
+        file.write(bytes(1 << 20))
+    shutil.rmtree(destination / "folder-5")
+    pulled = bench.run("pull", destination)
+    # What has several names is made anew, for its other names may be other files by now; all else is only read.
+    assert 1 << 20 < pulled["bytes_sent"] < 8 << 20 < pushed["bytes_sent"] // 2
+    assert_same(source, destination)
+
+
 def test_a_puller_turns_to_the_restarted_push_and_keeps_what_it_has(
     bench: Bench, source: Path, destination: Path
 ) -> None:
