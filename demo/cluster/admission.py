@@ -58,18 +58,25 @@ def admit(api: ClusterAPI, info: ResourceInfo, obj: Object) -> None:
 
 
 def _finalizer(obj: Object, finalizer: str) -> None:
-    finalizers = obj["metadata"].setdefault("finalizers", [])
+    finalizers = obj["metadata"].get("finalizers") or []
     if finalizer not in finalizers:
-        finalizers.append(finalizer)
+        obj["metadata"]["finalizers"] = [*finalizers, finalizer]
 
 
 def _claim(api: ClusterAPI, obj: Object) -> None:
     _finalizer(obj, "kubernetes.io/pvc-protection")
+    _copy_source(obj)
     if "storageClassName" not in obj["spec"]:
         for each in api.store.objects(CLASSES):
             if (each["metadata"].get("annotations") or {}).get(DEFAULT_CLASS) == "true":
                 obj["spec"]["storageClassName"] = each["metadata"]["name"]
                 return
+
+
+def _copy_source(claim: Object) -> None:
+    source = claim["spec"].get("dataSource")
+    if source and "dataSourceRef" not in claim["spec"]:
+        claim["spec"]["dataSourceRef"] = dict(source)
 
 
 def _job(obj: Object) -> None:
@@ -199,6 +206,7 @@ def carry_over(info: ResourceInfo, old: Object, obj: Object) -> None:
             for field in ("volumeName", "storageClassName"):
                 if field in old["spec"]:
                     obj["spec"].setdefault(field, old["spec"][field])
+            _copy_source(obj)
 
 
 def admit_update(api: ClusterAPI, info: ResourceInfo, old: Object, obj: Object) -> None:

@@ -24,6 +24,8 @@ from demo.cluster.store import Change, Store
 __all__ = ["APIError", "ClusterAPI"]
 
 Object = dict[str, Any]
+# `list` is a method of ClusterAPI.
+Objects = list[Object]
 CONTROLLER_USER = "system:serviceaccount:kube-system:controller"
 CONTROLLER_MANAGER = "kcm"
 
@@ -34,6 +36,7 @@ class ClusterAPI:
     def __init__(self, name: str, state: Path, *, faults: Faults | None = None, extra: bool = True) -> None:
         self.name = name
         self.state = state
+        self.manager = CONTROLLER_MANAGER
         self.faults = faults or Faults()
         self.registry = Registry(extra=extra)
         self.store = Store(state / "store.sqlite3")
@@ -43,6 +46,12 @@ class ClusterAPI:
         if self.store.get("namespaces", "", "default") is None:
             for namespace in ("default", "kube-system", "kube-public", "kube-node-lease"):
                 self.create("namespaces", {"metadata": {"name": namespace}})
+
+    def acting_as(self, manager: str) -> ClusterAPI:
+        """The same cluster for another program, whose name its writes carry."""
+        view = copy.copy(self)
+        view.manager = manager
+        return view
 
     def info(self, resource: str) -> ResourceInfo:
         try:
@@ -78,15 +87,17 @@ class ClusterAPI:
             if not labels or labels.items() <= (each["metadata"].get("labels") or {}).items()
         ]
 
-    def create(self, resource: str, obj: Object, *, user: str = CONTROLLER_USER) -> Object:
+    def create(
+        self, resource: str, obj: Object, *, user: str = CONTROLLER_USER, owned: Objects | None = None
+    ) -> Object:
         info = self.info(resource)
         obj = copy.deepcopy(obj)
-        return copy.deepcopy(writes.create(self, info, obj, user=user, manager=CONTROLLER_MANAGER))
+        return copy.deepcopy(writes.create(self, info, obj, user=user, manager=self.manager, owned=owned))
 
     def update(self, resource: str, obj: Object, *, subresource: str | None = None) -> Object:
         info = self.info(resource)
         obj = copy.deepcopy(obj)
-        done = writes.update(self, info, obj, subresource=subresource, manager=CONTROLLER_MANAGER)
+        done = writes.update(self, info, obj, subresource=subresource, manager=self.manager)
         return copy.deepcopy(done)
 
     def patch(
@@ -97,7 +108,7 @@ class ClusterAPI:
         if found is None:
             raise statuses.not_found(info, name)
         changed = patches.merge(copy.deepcopy(found), copy.deepcopy(merge))
-        done = writes.update(self, info, changed, subresource=subresource, manager=CONTROLLER_MANAGER)
+        done = writes.update(self, info, changed, subresource=subresource, manager=self.manager)
         return copy.deepcopy(done)
 
     def delete(
@@ -159,7 +170,7 @@ class ClusterAPI:
             "reportingComponent": component,
             "reportingInstance": host,
         }
-        writes.create(self, self.info("events"), event, user=CONTROLLER_USER, manager=component)
+        writes.create(self, self.info("events"), event, user=CONTROLLER_USER, manager=self.manager)
 
     def subscribe(self, *resources: str) -> asyncio.Queue[tuple[str, str, Object]]:
         """Changes of the resources (of all when none is named), beginning with ADDED for all that exists."""

@@ -153,9 +153,6 @@ def event(obj: Object) -> None:
 
 
 def claim(obj: Object) -> None:
-    source = obj["spec"].get("dataSource")
-    if source and "dataSourceRef" not in obj["spec"]:
-        obj["spec"]["dataSourceRef"] = dict(source)
     obj["spec"].setdefault("volumeMode", "Filesystem")
     obj["status"] = obj.get("status") or {"phase": "Pending"}
 

@@ -34,8 +34,8 @@ def delete(
             raise statuses.APIError(409, "Conflict", message, {"name": name, "kind": info.kind})
     finalizers = list(metadata.get("finalizers") or ())
     propagation = options.get("propagationPolicy")
-    if propagation is None and info.name == "jobs.batch" and not options.get("orphanDependents"):
-        propagation = "Background"
+    if options.get("orphanDependents") or orphans_by_default(info, options):
+        propagation = "Orphan"
     if propagation == "Foreground" and "foregroundDeletion" not in finalizers:
         finalizers.append("foregroundDeletion")
     if propagation == "Orphan" and "orphan" not in finalizers:
@@ -68,6 +68,11 @@ def delete(
     if dry_run:
         return changed, False
     return api.store.write("MODIFIED", info.name, changed), False
+
+
+def orphans_by_default(info: ResourceInfo, options: Object) -> bool:
+    """Whether the kind leaves its dependents behind unless told otherwise: batch/v1 does, for old clients' sake."""
+    return info.name == "jobs.batch" and not {"propagationPolicy", "orphanDependents"} & options.keys()
 
 
 def _pod_grace(pod: Object, asked: int | None) -> int:

@@ -506,17 +506,18 @@ class Handlers:
         return dict(options)
 
     async def _delete(self, exchange: Exchange, target: Target) -> None:
-        info = target.info
+        info, options = target.info, self._options(exchange)
         obj, gone = deletion.delete(
             self.api,
             info,
             target.namespace,
             target.name,
-            self._options(exchange),
-            dry_run=_dry(exchange) or "All" in str(self._options(exchange).get("dryRun", "")),
+            options,
+            dry_run=_dry(exchange) or "All" in str(options.get("dryRun", "")),
         )
         if not gone or info.name in DELETED_SHOWN:
-            await self._object(exchange, info, 200, obj, [])
+            warnings = [PODS_STAY] if deletion.orphans_by_default(info, options) else []
+            await self._object(exchange, info, 200, obj, warnings)
             return
         details: Object = {"name": target.name, **({"group": info.group} if info.group else {})}
         details |= {"kind": info.plural, "uid": obj["metadata"]["uid"]}
@@ -541,6 +542,13 @@ class Handlers:
         head = {"kind": f"{info.kind}List", "apiVersion": info.api_version, "metadata": {"resourceVersion": version}}
         items = [{k: v for k, v in each.items() if k not in ("kind", "apiVersion")} for each in found]
         await self._json(exchange, 200, {**head, "items": items})
+
+
+# What the real server says to who deletes a Job without saying what is to become of its pods.
+PODS_STAY = (
+    "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set "
+    "propagationPolicy=Orphan to suppress this warning"
+)
 
 
 def _stored_name(info: ResourceInfo) -> str:

@@ -39,6 +39,10 @@ def item_step(item: Any, node: schemas.Node | None) -> str:
 PRESENT_IF_EMPTY = {"reportingComponent", "reportingInstance"}
 
 
+# Fields of Go's types that are written even as null: they are somebody's as soon as what holds them is.
+OWNED_NULLS = {"lastProbeTime", "conditions"}
+
+
 class _Container:
     """What stands for a map, object or list whose content is managed piece by piece."""
 
@@ -66,7 +70,7 @@ def _collect(value: Any, node: schemas.Node | None, at: Path, found: dict[Path, 
         if at and _counts(at, containers):
             found[at] = CONTAINER
         for name, inner in value.items():
-            if inner is None or (not at and inner == "" and name in PRESENT_IF_EMPTY):
+            if (inner is None and name not in OWNED_NULLS) or (not at and inner == "" and name in PRESENT_IF_EMPTY):
                 continue
             if len(at) == 1 and at[0] == "f:metadata" and name in UNMANAGED_METADATA:
                 continue
@@ -96,7 +100,7 @@ def paths(value: Any, node: schemas.Node | None, *, containers: str = "none") ->
 
 
 # Fields that Go declares as plain structs (or as lists without omitempty): they exist in an empty object already, so
-# that an update which fills them does not own them, only what is inside.
+# that a write which fills them does not own them, only what is inside.
 ALWAYS_THERE = {
     "metadata", "spec", "status", "template", "strategy", "updateStrategy", "resources", "containers", "loadBalancer",
     "scaleTargetRef", "roleRef", "to", "involvedObject", "source", "jobTemplate", "names", "nodeInfo",
@@ -108,7 +112,10 @@ def _counts(at: Path, containers: str) -> bool:
     kind, _colon, name = at[-1].partition(":")
     if kind != "f" or containers == "none" or at == ("f:metadata",):
         return False
-    return containers == "all" or name not in ALWAYS_THERE
+    if at == ("f:status", "f:resources"):
+        return True
+    # An item of a list was not there before, so that nothing inside of it was.
+    return containers == "all" or name not in ALWAYS_THERE or any(step.startswith("k:") for step in at)
 
 
 def encode(found: Iterable[Path]) -> dict[str, Any]:

@@ -95,6 +95,16 @@ def _scale() -> dict[str, dict[str, Any]]:
     return {"scale": {"subresource": "scale", "responseKind": response, "verbs": ["get", "patch", "update"]}}
 
 
+_OPEN = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+# The reference to the snapshot is one value to whoever manages it.
+_SNAPSHOT_CONTENT = {
+    **_OPEN,
+    "properties": {
+        "spec": {**_OPEN, "properties": {"volumeSnapshotRef": {**_OPEN, "x-kubernetes-map-type": "atomic"}}}
+    },
+}
+
+
 def _extra() -> list[ResourceInfo]:
     route, config = "route.openshift.io", "apps.openshift.io"
     snapshot, image = "snapshot.storage.k8s.io", "image.openshift.io"
@@ -123,7 +133,8 @@ def _extra() -> list[ResourceInfo]:
         ),
         ResourceInfo(
             snapshot, "v1", "volumesnapshotcontents", "volumesnapshotcontent", "VolumeSnapshotContent", False,
-            short_names=("vsc", "vscs"), subresources=_status("VolumeSnapshotContent"), custom={},
+            short_names=("vsc", "vscs"), subresources=_status("VolumeSnapshotContent"),
+            custom={"schema": {"openAPIV3Schema": _SNAPSHOT_CONTENT}},
         ),
         ResourceInfo(
             snapshot, "v1", "volumesnapshots", "volumesnapshot", "VolumeSnapshot", True,

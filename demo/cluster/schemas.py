@@ -91,15 +91,24 @@ def field(node: Node | None, name: str) -> Node | None:
     return resolve(extra) if isinstance(extra, dict) else None
 
 
+def described_field(node: Node | None, name: str) -> Node | None:
+    """The schema of one field of an object with the description that the field has there."""
+    found = field(node, name)
+    description = ((node or {}).get("properties") or {}).get(name, {}).get("description")
+    return {**found, "description": description} if found is not None and description else found
+
+
 def is_map(node: Node | None) -> bool:
     """Whether the keys are data (`labels`) rather than fields (`spec`)."""
     return node is not None and not node.get("properties") and isinstance(node.get("additionalProperties"), dict)
 
 
 def is_atomic_map(node: Node | None) -> bool:
+    if node is None:
+        # Where no schema says otherwise, maps are merged and lists replaced.
+        return False
     return (
-        node is None
-        or bool(node.get("x-opaque"))
+        bool(node.get("x-opaque"))
         or node.get("x-kubernetes-map-type") == "atomic"
         or (
             not node.get("properties")

@@ -60,8 +60,46 @@ def _pod_status(pod: Object) -> str:
     return str(status.get("reason") or status.get("phase", ""))
 
 
-def _restarts(pod: Object) -> int:
-    return sum(each.get("restartCount", 0) for each in pod.get("status", {}).get("containerStatuses", ()))
+def _restarts(pod: Object) -> str:
+    statuses = pod.get("status", {}).get("containerStatuses", [])
+    count = sum(each.get("restartCount", 0) for each in statuses)
+    ends = [each.get("lastState", {}).get("terminated", {}).get("finishedAt") for each in statuses]
+    latest = max((end for end in ends if end), default=None)
+    if not count or latest is None:
+        return str(count)
+    return f"{count} ({human(int((datetime.now(UTC) - datetime.fromisoformat(latest)).total_seconds()))} ago)"
+
+
+def _gates(pod: Object) -> str:
+    gates = pod["spec"].get("readinessGates", [])
+    if not gates:
+        return "<none>"
+    conditions = {each["type"]: each["status"] for each in pod.get("status", {}).get("conditions", ())}
+    return f"{sum(conditions.get(each['conditionType']) == 'True' for each in gates)}/{len(gates)}"
+
+
+def _selector(obj: Object) -> str:
+    selector = obj["spec"].get("selector") or {}
+    parts = [f"{key}={value}" for key, value in sorted(selector.get("matchLabels", {}).items())]
+    for each in selector.get("matchExpressions", ()):
+        values = f" ({','.join(sorted(each['values']))})" if each.get("values") else ""
+        words = {"In": " in", "NotIn": " notin", "Exists": "", "DoesNotExist": ""}[each["operator"]]
+        parts.append(f"{'!' if each['operator'] == 'DoesNotExist' else ''}{each['key']}{words}{values}")
+    return ",".join(parts) or "<none>"
+
+
+def _of_containers(field: str) -> Callable[[Object], str]:
+    def read(obj: Object) -> str:
+        return ",".join(each.get(field, "") for each in obj["spec"]["template"]["spec"].get("containers", ()))
+
+    return read
+
+
+# What `kubectl get -o wide` adds for everything that has a pod template.
+_TEMPLATE: list[Column] = [
+    ("Containers", "string", 1, _of_containers("name")),
+    ("Images", "string", 1, _of_containers("image")),
+]
 
 
 def _ports(service: Object) -> str:
@@ -197,7 +235,72 @@ COLUMNS: dict[str, list[Column]] = {
     ],
 }
 # Columns that follow Age.
-LATE: dict[str, list[Column]] = {"nodes": [("Version", "string", 0, _of("status.nodeInfo.kubeletVersion"))]}
+LATE: dict[str, list[Column]] = {
+    "nodes": [("Version", "string", 0, _of("status.nodeInfo.kubeletVersion"))],
+    "pods": [
+        ("IP", "string", 1, _of("status.podIP", "<none>")),
+        ("Node", "string", 1, _of("spec.nodeName", "<none>")),
+        ("Nominated Node", "string", 1, _of("status.nominatedNodeName", "<none>")),
+        ("Readiness Gates", "string", 1, _gates),
+    ],
+    "deployments.apps": [*_TEMPLATE, ("Selector", "string", 1, _selector)],
+    "replicasets.apps": [*_TEMPLATE, ("Selector", "string", 1, _selector)],
+    "statefulsets.apps": _TEMPLATE,
+    "jobs.batch": [*_TEMPLATE, ("Selector", "string", 1, _selector)],
+}
+# What the real server says of columns: words of its own, or those of the schema at a path.
+DESCRIPTIONS = {
+    "pods": {
+        "Ready": "The aggregate readiness state of this pod for accepting traffic.",
+        "Status": "The aggregate status of the containers in this pod.",
+        "Restarts": "The number of times the containers in this pod have been restarted and when the last container in "
+        "this pod has restarted.",
+        "IP": "status.podIP",
+        "Node": "spec.nodeName",
+        "Nominated Node": "status.nominatedNodeName",
+        "Readiness Gates": "spec.readinessGates",
+    },
+    "deployments.apps": {
+        "Ready": "Number of the pod with ready state",
+        "Up-to-date": "status.updatedReplicas",
+        "Available": "status.availableReplicas",
+        "Containers": "Names of each container in the template.",
+        "Images": "Images referenced by each container in the template.",
+        "Selector": "spec.selector",
+    },
+    "replicasets.apps": {
+        "Desired": "spec.replicas",
+        "Current": "status.replicas",
+        "Ready": "status.readyReplicas",
+        "Containers": "Names of each container in the template.",
+        "Images": "Images referenced by each container in the template.",
+        "Selector": "spec.selector",
+    },
+    "statefulsets.apps": {
+        "Ready": "Number of the pod with ready state",
+        "Containers": "Names of each container in the template.",
+        "Images": "Images referenced by each container in the template.",
+    },
+    "jobs.batch": {
+        "Status": "Status of the job.",
+        "Completions": "status.succeeded",
+        "Duration": "Time required to complete the job.",
+        "Containers": "Names of each container in the template.",
+        "Images": "Images referenced by each container in the template.",
+        "Selector": "spec.selector",
+    },
+}
+# Rows of pods that have ended are marked, so that clients can leave them out.
+FINISHED = {
+    "Succeeded": {
+        "type": "Completed",
+        "status": "True",
+        "reason": "Succeeded",
+        "message": "The pod has completed successfully.",
+    },
+    "Failed": {"type": "Completed", "status": "True", "reason": "Failed", "message": "The pod failed."},
+}
+PATH = re.compile(r"(spec|status)(\.\w+)+")
 
 
 def _job_status(job: Object) -> str:
@@ -223,6 +326,13 @@ def _description(info: ResourceInfo, name: str) -> str:
     if name == "Age":
         return str(meta["creationTimestamp"].get("description", ""))
     node = schemas.of_kind(info.group, info.version, info.kind)
+    said = DESCRIPTIONS.get(info.name, {}).get(name, "")
+    if PATH.fullmatch(said):
+        for step in said.split("."):
+            node = schemas.described_field(node, step)
+        return str((node or {}).get("description", ""))
+    if said:
+        return said
     field = (node or {}).get("properties", {}).get(name[0].lower() + name[1:], {})
     return str(field.get("description", ""))
 
@@ -274,6 +384,8 @@ def table(info: ResourceInfo, objects: list[Object], list_metadata: Object, incl
     rows = []
     for obj in objects:
         row: Object = {"cells": [read(obj) for _name, _kind, _priority, read in shown]}
+        if info.name == "pods" and (over := FINISHED.get(obj.get("status", {}).get("phase", ""))):
+            row["conditions"] = [over]
         if include == "Object":
             row["object"] = obj
         elif include != "None":

@@ -184,6 +184,9 @@ def update(
         return old
     if track:
         obj["metadata"]["managedFields"] = ownership.after_update(info, old, obj, manager, subresource)
+    if info.name == "persistentvolumes" and old["status"].get("phase") != obj["status"].get("phase"):
+        # Set by the server itself, so that nobody manages it.
+        obj["status"] = {**obj["status"], "lastPhaseTransitionTime": now()}
     if not obj["metadata"].get("managedFields"):
         obj["metadata"].pop("managedFields", None)
     if dry_run:

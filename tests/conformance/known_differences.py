@@ -24,4 +24,50 @@ class Known(NamedTuple):
         return self.scenario == scenario and self.step in (None, step) and fnmatchcase(difference.path, self.path)
 
 
-KNOWN: list[Known] = []
+RECORDER = (
+    "The recording program put its next request's status into the answer that it was about to write down: the list one "
+    "step earlier has the same resourceVersion and the old status."
+)
+MESSAGE_WITH_DIFF = "The real server appends a diff of Go's structs, with their Go names."
+RESOLVER = "What a lookup fails with depends on the network: here the name is unknown, there nobody answered."
+ZERO_SCALE = "A Scale leaves out zero replicas, so that after it nobody manages them; here whoever scaled does."
+ASKED_EARLY = "The recording asked before the Deployment's controller had counted its pods; the replay waits for it."
+CLAIM_FIRST = "The recorded scheduler saw the pod before its claim was bound, and said so in a condition for a moment."
+TRIED_AGAIN = "How often the scheduler and the kubelet have tried again by now, and say so, depends on their pauses."
+RESTARTS = "The container crashes again and again, and the image is asked for again and again, while the replay asks."
+PLANTED = "The replay plants the node by one request; there its kubelet and the controller manager had made it."
+EMPTYING = "The recording saw the namespace before its controller had counted what remains."
+
+KNOWN: list[Known] = [
+    Known("custom_resources", 14, "body.status.stage", RECORDER),
+    Known("controllers", 15, "body.message", MESSAGE_WITH_DIFF),
+    Known("controllers", 15, "body.details.causes.0.message", MESSAGE_WITH_DIFF),
+    Known("controllers", 22, "body.metadata.managedFields*", CLAIM_FIRST, always=False),
+    Known("controllers", 23, "body.metadata.managedFields.1.fieldsV1.f:spec.f:replicas", ZERO_SCALE),
+    Known("controllers", 31, "body.status.conditions.[34].*", EMPTYING, always=False),
+    Known("node_pods", 15, "body.status.containerStatuses.0.state.waiting.message", RESOLVER),
+    Known("node_pods", 14, "body.status.containerStatuses.0.*", RESTARTS, always=False),
+    Known("node_pods", 15, "body.status.containerStatuses.0.state.waiting.reason", RESTARTS, always=False),
+    Known("node_pods", 22, "body.rows.[16].cells", RESTARTS, always=False),
+    Known("node_pods", 23, "body.items*", TRIED_AGAIN, always=False),
+    Known("node_pods", 24, "body.items.0.status.containerStatuses.0.*", RESTARTS, always=False),
+    Known("node_pods", 26, "body.items.0.metadata.managedFields*", PLANTED),
+    *(
+        Known("patches", step, f"body.{path}", ASKED_EARLY, always=False)
+        for step in (1, 5, 6, 7, 13, 14)
+        for path in (
+            "status.conditions*",
+            "status.observedGeneration",
+            "status.*eplicas",
+            "metadata.annotations.deployment.kubernetes.io/revision",
+            "metadata.managedFields*",
+        )
+    ),
+    Known("patches", 11, "body.status.replicas", ASKED_EARLY, always=False),
+    Known("patches", 12, "body.status.replicas", ASKED_EARLY, always=False),
+    *(
+        Known("server_side_apply", step, f"body.{path}", ASKED_EARLY, always=False)
+        for step in (10, 12)
+        for path in ("status*", "metadata.managedFields.*.fieldsV1.f:status.*")
+    ),
+]

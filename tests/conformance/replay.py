@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
+from demo.cluster.kubelet.images import never_arriving
 from demo.cluster.server import ClusterHandle, running_clusters
 from tests.conformance.comparison import Difference, Learned, differences, plain
 from tests.conformance.settings import SETTINGS, Setting, prepare, transcript
@@ -25,6 +26,10 @@ Object = dict[str, Any]
 QUIET_SECONDS = 0.15
 POLL_SECONDS = 0.05
 FRAME_SECONDS = 10.0
+# How long a moment that the recording caught is waited for before any other one will do.
+PATIENCE_SECONDS = 2.0
+# Whether a difference at a step is accepted; the third says whether also one that depends on the moment is.
+Accepts = Callable[[int, Difference, bool], bool]
 
 
 class Client:
@@ -106,7 +111,7 @@ def _recorded_stream(response: Object) -> Object:
 class Replay:
     """One scenario in one cluster."""
 
-    def __init__(self, scenario: str, handle: ClusterHandle, accepts: Callable[[int, Difference], bool]) -> None:
+    def __init__(self, scenario: str, handle: ClusterHandle, accepts: Accepts) -> None:
         self.scenario = scenario
         self.setting: Setting = SETTINGS[scenario]
         self.client = Client(handle)
@@ -153,11 +158,14 @@ class Replay:
             found = self.client.stream({**request, "websocket": self.learned.text(request["websocket"])})
             wanted = plain(self.learned.value(_recorded_stream(step["response"])))
             return list(differences(wanted, plain(found)))
-        deadline = time.monotonic() + (self.setting.settle if request["method"] == "GET" else 0)
+        began = time.monotonic()
+        settle = self.setting.settle if request["method"] == "GET" else 0
         while True:
             answer = self._ask(request)
             learned, found = self._compare(step["response"], answer)
-            if all(self.accepts(index, each) for each in found) or time.monotonic() >= deadline:
+            passed = time.monotonic() - began
+            late = passed >= PATIENCE_SECONDS
+            if all(self.accepts(index, each, late) for each in found) or passed >= settle:
                 self.learned = learned
                 return found
             time.sleep(POLL_SECONDS)
@@ -209,11 +217,15 @@ class Replay:
 
 
 @contextmanager
-def replaying(scenario: str, accepts: Callable[[int, Difference], bool]) -> Iterator[Replay]:
+def replaying(scenario: str, accepts: Accepts) -> Iterator[Replay]:
     """A replay in a cluster of its own."""
     setting = SETTINGS[scenario]
+    never_arriving.update(setting.slow_images)
     with (
         tempfile.TemporaryDirectory() as folder,
         running_clusters(Path(folder), names=("east",), nodes=setting.nodes, extra=setting.extra) as clusters,
     ):
-        yield Replay(scenario, clusters["east"], accepts)
+        try:
+            yield Replay(scenario, clusters["east"], accepts)
+        finally:
+            never_arriving.difference_update(setting.slow_images)

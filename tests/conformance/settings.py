@@ -13,6 +13,12 @@ Object = dict[str, Any]
 Create = Callable[[str, Object], None]
 TRANSCRIPTS = Path(__file__).with_name("transcripts")
 NODE = "east-node"
+HOST_PATH_CLASS = {
+    "apiVersion": "storage.k8s.io/v1",
+    "kind": "StorageClass",
+    "metadata": {"name": "standard", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
+    "provisioner": "kubernetes.io/host-path",
+}
 BUSYBOX = "docker.io/library/busybox:1.38"
 
 
@@ -21,6 +27,7 @@ class Setting:
     """`extra` serves OpenShift's and the snapshot resources too; `settle`: seconds to wait for controllers.
 
     From the step `still_from` on no controller acts: what the recording caught it in the middle of stays as it is.
+    `slow_images` were still being pulled when the recording looked, and never arrive.
     """
 
     namespace: str = ""
@@ -28,17 +35,18 @@ class Setting:
     extra: bool = False
     settle: float = 0.0
     still_from: int | None = None
+    slow_images: frozenset[str] = frozenset()
 
 
 SETTINGS = {
     "auth": Setting("t-auth"),
-    "controllers": Setting("t-ctl", nodes=True, settle=6.0),
+    "controllers": Setting("t-ctl", nodes=True, settle=6.0, slow_images=frozenset({"nginx:1", "busybox", "mysql"})),
     "crud_errors": Setting(still_from=43),
     "custom_resources": Setting("t-cr"),
     "discovery": Setting(),
     "lists": Setting("t-list"),
     "logs_exec_portforward": Setting("t-exec", nodes=True, extra=True, settle=10.0),
-    "node_jobs": Setting("t-jobs", nodes=True, extra=True, settle=40.0),
+    "node_jobs": Setting("t-job", nodes=True, extra=True, settle=40.0),
     "node_pods": Setting("t-node", nodes=True, extra=True, settle=40.0),
     "patches": Setting("t-patch", settle=1.5),
     "server_side_apply": Setting("t-ssa", settle=1.5),
@@ -57,6 +65,8 @@ def prepare(scenario: str, create: Create, exists: Callable[[str], bool]) -> Non
     setting = SETTINGS[scenario]
     if setting.nodes:
         _plant_node(create, storage=setting.extra)
+    if scenario == "controllers":
+        create("/apis/storage.k8s.io/v1/storageclasses", HOST_PATH_CLASS)
     if not setting.namespace:
         return
     namespace = setting.namespace

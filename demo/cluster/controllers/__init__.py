@@ -41,7 +41,6 @@ def controllers(api: ClusterAPI, *, nodes: bool) -> list[Coroutine[Any, Any, Non
         garbage.run,
         namespaces.run,
         volumes.run,
-        snapshots.run,
         jobs.run,
         deployments.run,
         replicasets.run,
@@ -56,9 +55,11 @@ def controllers(api: ClusterAPI, *, nodes: bool) -> list[Coroutine[Any, Any, Non
     ]
     if _is_openshift(api):
         running += [namespaces.run_openshift, deploymentconfigs.run, routes.run]
+    started = [run(api) for run in running]
+    started.append(snapshots.run(api.acting_as("snapshot-controller")))
     if nodes:
-        running += [scheduler.run, kubelet.run]
-    return [run(api) for run in running]
+        started += [scheduler.run(api.acting_as("ksched")), kubelet.run(api.acting_as("kubelet"))]
+    return started
 
 
 def _is_openshift(api: ClusterAPI) -> bool:

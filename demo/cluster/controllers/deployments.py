@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from demo.cluster.controllers.loop import (
@@ -17,7 +18,6 @@ from demo.cluster.controllers.loop import (
     owner_key,
     owner_reference,
     reconcile_loop,
-    set_condition,
     template_hash,
     update_status,
 )
@@ -53,22 +53,78 @@ def reconcile(api: ClusterAPI, key: Key) -> float | None:
     if deployment is None or "deletionTimestamp" in deployment["metadata"]:
         return None
     sets = [each for each in api.list(REPLICA_SETS, key[0]) if is_controlled_by(each, deployment)]
+    sets.sort(key=_revision)
     newest = next((each for each in sets if _same_template(each, deployment)), None)
     old = [each for each in sets if newest is None or each["metadata"]["uid"] != newest["metadata"]["uid"]]
     if not deployment["spec"].get("paused"):
         recreate = deployment["spec"]["strategy"]["type"] == "Recreate"
         if recreate and any(_is_present(api, each) for each in old):
-            _scale_all(api, deployment, old, 0)
+            old = _scale_all(api, deployment, old, 0)
+        elif newest is None:
+            newest = _create_replica_set(api, deployment, old)
+            _report_creation(api, deployment, newest)
+            return 0.0
         else:
-            if newest is None:
-                newest = _create_replica_set(api, deployment, old)
-            newest = _scale(api, deployment, newest, deployment["spec"]["replicas"])
-            available = newest.get("status", {}).get("availableReplicas", 0)
-            if available >= min(1, deployment["spec"]["replicas"]) and newest["spec"]["replicas"] <= available:
-                old = _scale_all(api, deployment, old, 0)
+            newest, old = _roll(api, deployment, newest, old)
+            if _is_complete(deployment, newest, old):
                 _forget_old(api, deployment, old)
     _report(api, deployment, newest, [*old, *([newest] if newest else [])])
     return None
+
+
+def _roll(api: ClusterAPI, deployment: Object, newest: Object, old: list[Object]) -> tuple[Object, list[Object]]:
+    """One step from the old ReplicaSets to the newest, within what the strategy allows to be missing or too many."""
+    desired = deployment["spec"]["replicas"]
+    surge, unavailable = _allowances(deployment)
+    total_old = sum(each["spec"]["replicas"] for each in old)
+    room = desired + surge - total_old
+    before = newest["spec"]["replicas"]
+    wanted = desired if before > desired or not total_old else max(before, min(desired, room))
+    newest = _scale(api, deployment, newest, wanted)
+    if wanted > before:
+        return newest, old
+    missing = newest["spec"]["replicas"] - _available(newest)
+    spare = total_old + newest["spec"]["replicas"] - (desired - unavailable) - missing
+    shrunk = []
+    for each in old:
+        sick = each["spec"]["replicas"] - _available(each)
+        fewer = max(0, min(spare, sick))
+        spare -= fewer
+        shrunk.append(_scale(api, deployment, each, each["spec"]["replicas"] - fewer))
+    spare = _available(newest) + sum(_available(each) for each in shrunk) - (desired - unavailable)
+    old = []
+    for each in shrunk:
+        fewer = max(0, min(spare, each["spec"]["replicas"]))
+        spare -= fewer
+        old.append(_scale(api, deployment, each, each["spec"]["replicas"] - fewer))
+    return newest, old
+
+
+def _available(replica_set: Object) -> int:
+    return int(replica_set.get("status", {}).get("availableReplicas", 0))
+
+
+def _allowances(deployment: Object) -> tuple[int, int]:
+    """How many pods may be too many and how many missing during an update; not none of both."""
+    replicas = deployment["spec"]["replicas"]
+    rolling = deployment["spec"]["strategy"].get("rollingUpdate", {})
+
+    def number(field: str, rounded: Callable[[float], int]) -> int:
+        value = rolling.get(field, 0)
+        return rounded(replicas * int(value[:-1]) / 100) if isinstance(value, str) else int(value)
+
+    surge, unavailable = number("maxSurge", math.ceil), number("maxUnavailable", math.floor)
+    return (surge, unavailable) if surge or unavailable else (0, 1)
+
+
+def _is_complete(deployment: Object, newest: Object, old: list[Object]) -> bool:
+    desired, status = deployment["spec"]["replicas"], newest.get("status", {})
+    present = status.get("replicas", 0) + sum(each.get("status", {}).get("replicas", 0) for each in old)
+    return bool(status.get("replicas", 0) == desired == status.get("availableReplicas", 0) == present)
+
+
+def _revision(replica_set: Object) -> int:
+    return int(replica_set["metadata"].get("annotations", {}).get(REVISION, 0))
 
 
 def _is_present(api: ClusterAPI, replica_set: Object) -> bool:
@@ -87,11 +143,10 @@ def _same_template(replica_set: Object, deployment: Object) -> bool:
 
 def _annotations(deployment: Object, revision: str) -> dict[str, str]:
     replicas = deployment["spec"]["replicas"]
-    surge = deployment["spec"]["strategy"].get("rollingUpdate", {}).get("maxSurge", 0)
-    extra = math.ceil(replicas * int(surge[:-1]) / 100) if isinstance(surge, str) else surge
+    surge, _ = _allowances(deployment)
     return {
         "deployment.kubernetes.io/desired-replicas": str(replicas),
-        "deployment.kubernetes.io/max-replicas": str(replicas + extra if replicas else 0),
+        "deployment.kubernetes.io/max-replicas": str(replicas + surge if replicas else 0),
         REVISION: revision,
     }
 
@@ -102,8 +157,10 @@ def _create_replica_set(api: ClusterAPI, deployment: Object, old: list[Object]) 
     template["metadata"]["labels"] = {**template["metadata"].get("labels", {}), HASH: digest}
     selector = copy.deepcopy(deployment["spec"]["selector"])
     selector["matchLabels"] = {**selector.get("matchLabels", {}), HASH: digest}
-    revision = 1 + max((int(each["metadata"]["annotations"].get(REVISION, 0)) for each in old), default=0)
-    replicas = deployment["spec"]["replicas"]
+    revision = 1 + max(map(_revision, old), default=0)
+    surge, _ = _allowances(deployment)
+    desired, present = deployment["spec"]["replicas"], sum(each["spec"]["replicas"] for each in old)
+    replicas = max(0, min(desired, desired + surge - present)) if present else desired
     spec: Object = {"replicas": replicas, "selector": selector, "template": template}
     if deployment["spec"].get("minReadySeconds"):
         spec["minReadySeconds"] = deployment["spec"]["minReadySeconds"]
@@ -154,7 +211,7 @@ def _tell(api: ClusterAPI, deployment: Object, replica_set: Object, before: int,
 def _forget_old(api: ClusterAPI, deployment: Object, old: list[Object]) -> None:
     """Beyond the revisions to keep, old ReplicaSets without pods go."""
     empty = [each for each in old if not each["spec"]["replicas"] and not each.get("status", {}).get("replicas")]
-    empty.sort(key=lambda each: int(each["metadata"]["annotations"].get(REVISION, 0)))
+    empty.sort(key=_revision)
     keep = deployment["spec"].get("revisionHistoryLimit", 10)
     for each in empty[: max(0, len(empty) - keep)]:
         delete_quietly(api, REPLICA_SETS, each)
@@ -165,6 +222,14 @@ def _with_revision(deployment: Object, newest: Object | None) -> Object:
     annotations: Object = deployment["metadata"].get("annotations", {})
     revision = newest["metadata"]["annotations"].get(REVISION) if newest else None
     return annotations if revision is None else {**annotations, REVISION: revision}
+
+
+def _report_creation(api: ClusterAPI, deployment: Object, newest: Object) -> None:
+    """That there is a new ReplicaSet is said before anything is counted."""
+    message = f'Created new replica set "{newest["metadata"]["name"]}"'
+    status = deployment.get("status", {})
+    conditions = _set(status.get("conditions", []), _condition("Progressing", "True", "NewReplicaSetCreated", message))
+    _write(api, deployment, newest, {**status, "conditions": conditions})
 
 
 def _report(api: ClusterAPI, deployment: Object, newest: Object | None, sets: list[Object]) -> None:
@@ -180,32 +245,49 @@ def _report(api: ClusterAPI, deployment: Object, newest: Object | None, sets: li
         "updatedReplicas": updated,
         "readyReplicas": total("readyReplicas", *sets),
         "availableReplicas": available,
-        "unavailableReplicas": max(0, max(wanted, replicas) - available),
+        "unavailableReplicas": max(0, sum(each["spec"]["replicas"] for each in sets) - available),
     }
     status |= {field: count for field, count in counts.items() if count}
     status["terminatingReplicas"] = total("terminatingReplicas", *sets)
-    enough = available >= max(0, wanted - _max_unavailable(deployment))
-    conditions = deployment.get("status", {}).get("conditions", [])
-    conditions = set_condition(
-        conditions,
+    before = deployment.get("status", {})
+    enough = available >= wanted - _allowances(deployment)[1]
+    conditions = _set(
+        before.get("conditions", []),
         _condition("Available", "True", "MinimumReplicasAvailable", "Deployment has minimum availability.")
         if enough
         else _condition(
             "Available", "False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability."
         ),
     )
-    if newest:
-        done = updated == wanted and replicas == wanted and available == wanted
-        name = newest["metadata"]["name"]
-        reason, words = (
-            ("NewReplicaSetAvailable", "has successfully progressed")
-            if done
-            else ("ReplicaSetUpdated", "is progressing")
-        )
-        progressing = _condition("Progressing", "True", reason, f'ReplicaSet "{name}" {words}.')
-        if done or not _has_progressed(conditions, name):
-            conditions = set_condition(conditions, progressing)
-    status["conditions"] = conditions
+    current = next((each for each in before.get("conditions", ()) if each["type"] == "Progressing"), None)
+    rests = replicas == updated and current is not None and current["reason"] == "NewReplicaSetAvailable"
+    if newest and not rests:
+        what = f'ReplicaSet "{newest["metadata"]["name"]}"'
+        if updated == replicas == available == wanted:
+            message = f"{what} has successfully progressed."
+            conditions = _set(conditions, _condition("Progressing", "True", "NewReplicaSetAvailable", message))
+        elif _progresses(before, status):
+            condition = _condition("Progressing", "True", "ReplicaSetUpdated", f"{what} is progressing.")
+            if current and current["status"] == "True":
+                condition["lastTransitionTime"] = current["lastTransitionTime"]
+            conditions = [each for each in conditions if each["type"] != "Progressing"] + [condition]
+    _write(api, deployment, newest, {**status, "conditions": conditions})
+
+
+def _progresses(before: Object, status: Object) -> bool:
+    """Whether there is more of the new or less of the old than before."""
+
+    def count(field: str, of: Object) -> int:
+        return int(of.get(field, 0))
+
+    def rest(of: Object) -> int:
+        return count("replicas", of) - count("updatedReplicas", of)
+
+    more = ("updatedReplicas", "readyReplicas", "availableReplicas")
+    return rest(status) < rest(before) or any(count(field, status) > count(field, before) for field in more)
+
+
+def _write(api: ClusterAPI, deployment: Object, newest: Object | None, status: Object) -> None:
     annotations = _with_revision(deployment, newest)
     if annotations != deployment["metadata"].get("annotations", {}):
         # As the real controller does: the revision is written along with the status.
@@ -215,16 +297,14 @@ def _report(api: ClusterAPI, deployment: Object, newest: Object | None, sets: li
         update_status(api, DEPLOYMENTS, deployment, status)
 
 
-def _has_progressed(conditions: list[Object], replica_set: str) -> bool:
-    """Once a ReplicaSet has come up, a pod of it that goes away is no new progress."""
-    return any(
-        each.get("reason") == "NewReplicaSetAvailable" and f'"{replica_set}"' in each["message"] for each in conditions
-    )
-
-
-def _max_unavailable(deployment: Object) -> int:
-    value = deployment["spec"]["strategy"].get("rollingUpdate", {}).get("maxUnavailable", 0)
-    return int(deployment["spec"]["replicas"] * int(value[:-1]) / 100) if isinstance(value, str) else value
+def _set(conditions: list[Object], condition: Object) -> list[Object]:
+    """As the real controller does: only another status or reason is a change, and what changes moves to the end."""
+    old = next((each for each in conditions if each["type"] == condition["type"]), None)
+    if old and old["status"] == condition["status"] and old["reason"] == condition["reason"]:
+        return conditions
+    if old and old["status"] == condition["status"]:
+        condition["lastTransitionTime"] = old["lastTransitionTime"]
+    return [each for each in conditions if each["type"] != condition["type"]] + [condition]
 
 
 def _condition(kind: str, status: str, reason: str, message: str) -> Object:

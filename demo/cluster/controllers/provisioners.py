@@ -32,6 +32,11 @@ def provisioner_component(provisioner: str) -> str:
     return f"{provisioner}_{pod}_{UUID(digest[:32])}"
 
 
+def provisioner_manager(provisioner: str) -> str:
+    """The program that writes for the provisioner: one of its own, or the sidecar that CSI drivers share."""
+    return "local-path-provisioner" if provisioner == "rancher.io/local-path" else "csi-provisioner"
+
+
 def volume_spec(api: ClusterAPI, name: str, claim: Object, storage_class: Object) -> Object:
     """The PersistentVolume that the class's driver writes for the claim."""
     provisioner = storage_class["provisioner"]
@@ -54,7 +59,7 @@ def volume_spec(api: ClusterAPI, name: str, claim: Object, storage_class: Object
     }
     if storage_class.get("mountOptions"):
         spec["mountOptions"] = storage_class["mountOptions"]
-    finalizers = ["kubernetes.io/pv-protection"]
+    finalizers = []
     if provisioner == "rancher.io/local-path":
         folder = f"{name}_{claim['metadata']['namespace']}_{claim['metadata']['name']}"
         spec["hostPath"] = {"path": f"/var/lib/kubelet/local-path/{folder}", "type": "DirectoryOrCreate"}
@@ -75,7 +80,7 @@ def volume_spec(api: ClusterAPI, name: str, claim: Object, storage_class: Object
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolume",
-        "metadata": {"name": name, "annotations": annotations, "finalizers": finalizers},
+        "metadata": {"name": name, "annotations": annotations} | ({"finalizers": finalizers} if finalizers else {}),
         "spec": spec,
     }
 

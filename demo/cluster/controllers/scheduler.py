@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections import Counter
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from demo.cluster.controllers.loop import (
     Key,
@@ -31,6 +31,20 @@ UNSCHEDULABLE_TAINT = {"key": "node.kubernetes.io/unschedulable", "effect": "NoS
 # What removing other pods could never cure, as the real scheduler counts it.
 NOT_CURED_BY_PREEMPTION = "Preemption is not helpful for scheduling."
 NO_VICTIMS = "No preemption victims found for incoming pod."
+
+
+# Who owns what in events that are written as those of the newer group and read as those of the core.
+EVENT_FIELDS = {
+    "operation": "Update",
+    "apiVersion": "events.k8s.io/v1",
+    "fieldsType": "FieldsV1",
+    "fieldsV1": {
+        f"f:{field}": {}
+        for field in (
+            "action", "eventTime", "note", "reason", "regarding", "reportingController", "reportingInstance", "type",
+        )
+    },
+}  # fmt: skip
 
 
 class Unschedulable(Exception):
@@ -74,6 +88,10 @@ def schedule(api: ClusterAPI, key: Key) -> float | None:
         _report(api, pod, str(reason))
         return RETRY_SECONDS
     waiting = [claim for claim in claims if not claim["spec"].get("volumeName")]
+    if waiting and not pod["status"].get("nominatedNodeName"):
+        # The pod is promised to the node while its volumes come into being there.
+        nominated = {**pod["status"], "nominatedNodeName": node["metadata"]["name"]}
+        api.update("pods", {**pod, "status": nominated}, subresource="status")
     for claim in waiting:
         annotations = claim["metadata"].setdefault("annotations", {})
         if SELECTED_NODE not in annotations:
@@ -257,10 +275,9 @@ def _pod_affinity_refusals(
     return []
 
 
-def _condition(pod: Object, **fields: str) -> Object:
+def _condition(**fields: Any) -> Object:
     return {
         "type": "PodScheduled",
-        "observedGeneration": pod["metadata"].get("generation", 1),
         "lastProbeTime": None,
         "lastTransitionTime": now(),
         **fields,
@@ -271,13 +288,15 @@ def _assign(api: ClusterAPI, pod: Object, node: str) -> None:
     """Bind the pod to the node. A binding is no update of the spec: generation and field managers stay as they are."""
     namespace, name = key_of(pod)
     others = [each for each in pod["status"].get("conditions", ()) if each["type"] != "PodScheduled"]
-    status = {**pod["status"], "conditions": [*others, _condition(pod, status="True")]}
+    known = {name: value for name, value in pod["status"].items() if name != "nominatedNodeName"}
+    status = {**known, "conditions": [*others, _condition(status="True")]}
     api.store.write("MODIFIED", "pods", {**pod, "spec": {**pod["spec"], "nodeName": node}, "status": status})
     _record(api, pod, "Normal", "Scheduled", f"Successfully assigned {namespace}/{name} to {node}", "Binding")
 
 
 def _report(api: ClusterAPI, pod: Object, message: str) -> None:
-    condition = _condition(pod, status="False", reason="Unschedulable", message=message)
+    generation = pod["metadata"].get("generation", 1)
+    condition = _condition(observedGeneration=generation, status="False", reason="Unschedulable", message=message)
     conditions = pod["status"].get("conditions", [])
     if any(each["type"] == "PodScheduled" and each.get("message") == message for each in conditions):
         return
@@ -315,4 +334,5 @@ def _record(api: ClusterAPI, pod: Object, kind: str, reason: str, message: str, 
             "lastTimestamp": None,
         },
         user="system:kube-scheduler",
+        owned=[EVENT_FIELDS | {"manager": api.manager, "time": now()}],
     )

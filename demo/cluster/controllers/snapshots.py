@@ -112,7 +112,7 @@ def _create_content(
         "restoreSize": int(quantity(volume["spec"]["capacity"]["storage"])),
         "snapshotHandle": f"snap-{name.removeprefix('snapcontent-')}",
     }
-    update_status(api, CONTENTS, content, status)
+    update_status(api.acting_as("csi-snapshotter"), CONTENTS, content, status)
 
 
 def _remove(api: ClusterAPI, snapshot: Object, content_name: str) -> None:

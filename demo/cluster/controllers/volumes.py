@@ -19,11 +19,10 @@ from demo.cluster.controllers.loop import (
     find,
     key_of,
     matches,
-    now,
     reconcile_loop,
     update_status,
 )
-from demo.cluster.controllers.provisioners import is_served, provisioner_component, volume_spec
+from demo.cluster.controllers.provisioners import is_served, provisioner_component, provisioner_manager, volume_spec
 from demo.cluster.controllers.quantities import quantity
 
 if TYPE_CHECKING:
@@ -251,18 +250,19 @@ def _provision(api: ClusterAPI, claim: Object, storage_class: Object) -> float |
     if not is_served(provisioner):
         return RESYNC_SECONDS
     component = provisioner_component(provisioner) if external else CONTROLLER
+    driver = api.acting_as(provisioner_manager(provisioner)) if external else api
     if external:
         message = f'External provisioner is provisioning volume for claim "{"/".join(map(str, key_of(claim)))}"'
-        api.record_event(claim, "Normal", "Provisioning", message, component=component)
+        driver.record_event(claim, "Normal", "Provisioning", message, component=component)
     source = _data_source(api, claim)
     if source is not None and not source.is_dir():
         message = "failed to provision volume: the data source of the claim is not ready"
-        api.record_event(claim, "Warning", "ProvisioningFailed", message, component=component)
+        driver.record_event(claim, "Warning", "ProvisioningFailed", message, component=component)
         return RESYNC_SECONDS
-    volume = _create_volume(api, claim, storage_class, source)
+    volume = _create_volume(driver, claim, storage_class, source)
     name = volume["metadata"]["name"]
     message = f"Successfully provisioned volume {name}" + ("" if external else f" using {provisioner}")
-    api.record_event(claim, "Normal", "ProvisioningSucceeded", message, component=component)
+    driver.record_event(claim, "Normal", "ProvisioningSucceeded", message, component=component)
     _bind(api, claim, volume)
     return None
 
@@ -345,4 +345,4 @@ def remove_folder(folder: Path) -> None:
 def _set_volume_phase(api: ClusterAPI, volume: Object, phase: str) -> Object:
     if volume.get("status", {}).get("phase") == phase:
         return volume
-    return update_status(api, VOLUMES, volume, {"phase": phase, "lastPhaseTransitionTime": now()})
+    return update_status(api, VOLUMES, volume, {**volume.get("status", {}), "phase": phase})

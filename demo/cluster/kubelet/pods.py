@@ -214,7 +214,8 @@ class PodWorker:
         async with self._pulling:
             if image in never_arriving:
                 self._event("Normal", "Pulling", f'Pulling image "{image}"', container)
-                await asyncio.Event().wait()
+                while image in never_arriving:
+                    await asyncio.sleep(LOOK_AGAIN_SECONDS)
         while (error := pull_error(image)) is not None:
             self._event("Normal", "Pulling", f'Pulling image "{image}"', container)
             self._event("Warning", "Failed", f'Failed to pull image "{image}": {error}', container)
@@ -327,7 +328,9 @@ class PodWorker:
     async def _end(self) -> None:
         if self._pulling.locked():
             # A kubelet that is waiting for an image does nothing else with the pod.
-            await asyncio.sleep(self._pod["spec"].get("terminationGracePeriodSeconds", 30))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._pod["spec"].get("terminationGracePeriodSeconds", 30)), self._pulling:
+                    pass
         if self._life is not None:
             self._life.cancel()
             await asyncio.wait([self._life])

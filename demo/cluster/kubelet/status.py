@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from demo.cluster.controllers.loop import Object, now
 from demo.cluster.kubelet.runs import Exit
 
-# What kubelet 1.36 reports for a pod without a memory limit once one of its containers has ended.
+# What kubelet 1.36 reports for a pod without a memory limit once one of its containers has ended or is to end.
 NO_MEMORY_LIMIT = "9007199254740988Ki"
 
 
@@ -166,7 +166,9 @@ def pod_status(
     resources = _pod_resources(spec)
     if resources.get("requests"):
         status["allocatedResources"] = resources["requests"]
-    if any("terminated" in {**each.state, **each.last_state} for each in states.values()) and not resources:
+    ending = "deletionTimestamp" in pod["metadata"] and any(each.begun for each in states.values())
+    ended = any("terminated" in {**each.state, **each.last_state} for each in states.values())
+    if (ending or ended) and not resources:
         resources = {"limits": {"memory": NO_MEMORY_LIMIT}}
     status["resources"] = resources
     return status
