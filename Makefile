@@ -3,6 +3,8 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 VENV := .venv
 BIN := $(VENV)/bin
+# To run it, and to work on it: the second holds the first.
+RUNS := $(VENV)/.runs
 STAMP := $(VENV)/.installed
 # Set PYTHON to choose an interpreter; otherwise the newest suitable one is found.
 PYTHON ?=
@@ -16,15 +18,20 @@ setup: $(STAMP)  ## a .venv with the locked packages
 
 $(STAMP): requirements/dev.txt deploy/make-venv.sh
 	@PYTHON="$(PYTHON)" sh deploy/make-venv.sh $(VENV) requirements/dev.txt
-	@touch $(STAMP)
+	@touch $(RUNS) $(STAMP)
 
-demo: $(STAMP)  ## two simulated clusters, an object store and the product, on this machine
+$(RUNS): requirements/demo.txt deploy/make-venv.sh
+	@PYTHON="$(PYTHON)" sh deploy/make-venv.sh $(VENV) requirements/demo.txt
+	@rm -f $(STAMP)
+	@touch $(RUNS)
+
+demo: $(RUNS)  ## two simulated clusters, an object store and the product, on this machine
 	@$(BIN)/python manage.py demo
 
 demo-reset:  ## forget the demo's clusters, data and migrations
 	@rm -rf .state/demo && echo "The demo begins anew at the next 'make demo'."
 
-check: $(STAMP)  ## the reference story without a person
+check: $(RUNS)  ## the reference story without a person
 	@$(BIN)/python manage.py demo --check
 
 test: $(STAMP)  ## all tests

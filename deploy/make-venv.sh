@@ -39,6 +39,5 @@ else
         echo "This Python has no venv module. On Debian and Ubuntu: apt-get install python3-venv" >&2
         exit 1
     fi
-    # Compiling every module takes longer than all the rest; Python compiles what it imports.
-    "$folder/bin/python" -m pip install --quiet --no-compile --disable-pip-version-check --require-hashes -r "$requirements"
+    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$requirements"
 fi
