@@ -177,9 +177,11 @@ class ApiConnection:
         timeout: tuple[float, float],
         what: str,
     ) -> urllib3.BaseHTTPResponse:
+        # The official client takes any other form than this for no time limit at all.
+        connecting, reading = timeout
         try:
             answer = self._client.rest_client.request(
-                method, url, headers=dict(headers), body=body, _request_timeout=timeout
+                method, url, headers=dict(headers), body=body, _request_timeout=(connecting, reading)
             )
             response: urllib3.BaseHTTPResponse = answer.response
             if response.status >= 300:

@@ -54,7 +54,10 @@ def watch(
         try:
             if not version:
                 version, items = _listed(connection, found, namespace, query, stop)
-                yield from _changes(known, items)
+                for change in _changes(known, items):
+                    yield change
+                    if stop.is_set():
+                        return
                 known = items
                 if not synced:
                     synced = True

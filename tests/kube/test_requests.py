@@ -253,6 +253,15 @@ def test_slowness_has_a_limit(served: ClusterHandle, config: Kubeconfig, connect
     assert time.monotonic() - began < 0.9
 
 
+def test_time_limits_of_any_form_are_kept(misbehaving: Misbehaving) -> None:
+    with misbehaving(lambda client, _head: client.recv(1)) as config, Connection(config) as silent:
+        for limits in ((5, 0.2), [5, 0.2]):
+            began = time.monotonic()
+            with pytest.raises(errors.Unreachable, match="did not answer in time"):
+                silent.request("GET", "/version", timeout=limits)  # type: ignore[arg-type]
+            assert time.monotonic() - began < 3
+
+
 def test_an_authority_that_is_not_ours(config: Kubeconfig) -> None:
     other = replace(config, ca_data=certificates.authority("other").certificate)
     error = failure(other)
@@ -334,7 +343,10 @@ def whole(status: str, body: bytes, *headers: str) -> bytes:
         (b"", errors.Unreachable),
     ],
 )
-def test_answers_of_something_else(answer: bytes, kind: type[errors.KubeError], misbehaving: Misbehaving) -> None:
+def test_answers_of_something_else(
+    answer: bytes, kind: type[errors.KubeError], misbehaving: Misbehaving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requests, "FIRST_PAUSE", 0.01)
     with misbehaving(replying(answer)) as config, Connection(config) as connection:
         with pytest.raises(kind) as failed:
             connection.json("GET", "/version", timeout=(5, 5))

@@ -241,6 +241,19 @@ def test_a_watch_where_nothing_happens_ends_when_told(served: ClusterHandle, wat
     until(lambda: watches_open(served) == 0)
 
 
+def test_a_watch_that_is_told_to_end_gives_nothing_more(
+    served: ClusterHandle, namespace: str, connection: Connection
+) -> None:
+    for name in ("a", "b", "c"):
+        put(served, namespace, name)
+    stop = threading.Event()
+    seen = []
+    for event in connection.watch(ROLES, namespace, stop=stop):
+        seen.append(event.type)
+        stop.set()
+    assert seen == ["ADDED"]
+
+
 def test_many_watches_share_one_thread_and_leave_none_behind(
     served: ClusterHandle, namespace: str, connection: Connection
 ) -> None:
