@@ -162,8 +162,8 @@ def test_a_program_prints_and_ends(connection: Connection) -> None:
 def test_a_program_reads_what_it_is_given(connection: Connection) -> None:
     assert connection.exec("serves", "default", ["cat"], stdin=b"a\x00\xff\n").stdout == b"a\x00\xff\n"
     assert connection.exec("serves", "default", ["cat"], stdin=b"").stdout == b""
-    assert connection.exec("serves", "default", ["sh", "-c", "cat > /www/much"], stdin=MUCH).exit_code == 0
-    assert connection.exec("serves", "default", ["cat", "/www/much"]).stdout == MUCH
+    assert connection.exec("serves", "default", ["sh", "-c", "cat > /www/much"], stdin=MUCH, timeout=20).exit_code == 0
+    assert connection.exec("serves", "default", ["cat", "/www/much"], timeout=20).stdout == MUCH
 
 
 def test_what_goes_in_may_come_out_again(connection: Connection) -> None:
