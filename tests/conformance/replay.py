@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import ssl
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
 from demo.cluster.kubelet.images import never_arriving
@@ -81,21 +82,26 @@ class Client:
 
     def stream(self, request: Object) -> Object:
         """The frames of a WebSocket, by channel: frames of different channels come in any order."""
+        return asyncio.run(self._stream(request))
+
+    async def _stream(self, request: Object) -> Object:
         url = f"wss://{self.address}{request['websocket']}"
         received: dict[str, str] = {}
         wanted = [Subprotocol(request["subprotocol"])]
-        with connect(url, ssl=self.as_admin, subprotocols=wanted, proxy=None, close_timeout=2) as socket:
+        async with connect(url, ssl=self.as_admin, subprotocols=wanted, proxy=None, close_timeout=2) as socket:
             for frame in request["sent"]:
-                socket.send(bytes([frame["channel"]]) + bytes.fromhex(frame["bytes"]))
-            try:
-                while True:
-                    data = socket.recv(timeout=FRAME_SECONDS)
-                    assert isinstance(data, bytes)
-                    channel = str(data[0])
-                    received[channel] = received.get(channel, "") + data[1:].decode(errors="replace")
-            except ConnectionClosed as closed:
-                code = closed.rcvd.code if closed.rcvd else 0
-            return {"accepted": socket.subprotocol, "channels": received, "close": f"{code:04x}"}
+                await socket.send(bytes([frame["channel"]]) + bytes.fromhex(frame["bytes"]))
+            close = "never"
+            with suppress(TimeoutError):
+                try:
+                    while True:
+                        data = await asyncio.wait_for(socket.recv(), FRAME_SECONDS)
+                        assert isinstance(data, bytes)
+                        channel = str(data[0])
+                        received[channel] = received.get(channel, "") + data[1:].decode(errors="replace")
+                except ConnectionClosed as closed:
+                    close = f"{closed.rcvd.code if closed.rcvd else 0:04x}"
+            return {"accepted": socket.subprotocol, "channels": received, "close": close}
 
 
 def _recorded_stream(response: Object) -> Object:
