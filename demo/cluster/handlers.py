@@ -397,10 +397,7 @@ class Handlers:
         info = target.info
         body = self._body(exchange, "Scale" if target.subresource == "scale" else info.kind)
         if target.subresource == "scale":
-            found = copy.deepcopy(self._stored(target))
-            found["spec"]["replicas"] = body.get("spec", {}).get("replicas", 0)
-            done = writes.update(self.api, info, found, manager=_manager(exchange), dry_run=_dry(exchange))
-            await self._json(exchange, 200, _scale_of(info, done))
+            await self._rescale(exchange, info, self._stored(target), body.get("spec", {}).get("replicas", 0))
             return
         decoding.check_body(info, body, target.namespace, target.name)
         body, warnings = decoding.decode_strictly(info, body, exchange.first("fieldValidation", "Warn"))
@@ -431,12 +428,7 @@ class Handlers:
         current = _scale_of(info, old) if target.subresource == "scale" else conversions.served(info, old)
         changed = self._patched(exchange, info, target, copy.deepcopy(current), content_type)
         if target.subresource == "scale":
-            obj = copy.deepcopy(old)
-            obj["spec"]["replicas"] = int(changed["spec"].get("replicas", 0))
-            done = writes.update(
-                self.api, info, obj, manager=_manager(exchange), subresource=None, dry_run=_dry(exchange)
-            )
-            await self._json(exchange, 200, _scale_of(info, done))
+            await self._rescale(exchange, info, old, int(changed["spec"].get("replicas", 0)))
             return
         decoding.check_body(info, changed, target.namespace, target.name)
         changed, warnings = decoding.decode_strictly(info, changed, exchange.first("fieldValidation", "Warn"))
@@ -449,6 +441,14 @@ class Handlers:
             dry_run=_dry(exchange),
         )
         await self._object(exchange, info, 200, done, warnings)
+
+    async def _rescale(self, exchange: Exchange, info: ResourceInfo, old: Object, replicas: int) -> None:
+        obj = copy.deepcopy(old)
+        obj["spec"]["replicas"] = replicas
+        # A Scale leaves out zero replicas, so that nobody manages them after it.
+        disowned = frozenset() if replicas else frozenset({("f:spec", "f:replicas")})
+        done = writes.update(self.api, info, obj, manager=_manager(exchange), dry_run=_dry(exchange), disowned=disowned)
+        await self._json(exchange, 200, _scale_of(info, done))
 
     def _patched(
         self, exchange: Exchange, info: ResourceInfo, target: Target, current: Object, content_type: str

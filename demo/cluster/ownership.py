@@ -71,6 +71,18 @@ def after_update(info: ResourceInfo, old: Object, new: Object, manager: str, sub
     return ordered(entries)
 
 
+def without(entries: list[Object], paths: frozenset[managers.Path]) -> list[Object]:
+    """The entries with these paths taken from everybody."""
+    left = []
+    for each in entries:
+        owned = managers.decode(each["fieldsV1"])
+        if not owned & paths:
+            left.append(each)
+        elif owned - paths:
+            left.append({**each, "fieldsV1": managers.encode(owned - paths)})
+    return left
+
+
 def _differs(before: dict[managers.Path, Any], path: managers.Path, value: Any) -> bool:
     if path not in before:
         return True

@@ -10,7 +10,17 @@ import secrets
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from demo.cluster import admission, crds, defaults, definitions, ownership, schemas, statuses, validation
+from demo.cluster import (
+    admission,
+    crds,
+    defaults,
+    definitions,
+    managed_fields,
+    ownership,
+    schemas,
+    statuses,
+    validation,
+)
 from demo.cluster.registry import ResourceInfo
 from demo.cluster.statuses import required
 from demo.cluster.times import now
@@ -129,6 +139,7 @@ def update(
     manager: str = "unknown",
     dry_run: bool = False,
     track: bool = True,
+    disowned: frozenset[managed_fields.Path] = frozenset(),
 ) -> Object:
     """Store a changed object (PUT, or the outcome of a patch). Raises APIError."""
     metadata = dict(obj.get("metadata") or {})
@@ -183,7 +194,8 @@ def update(
     if _same(old, obj) and (track or _same_managers(old, obj)):
         return old
     if track:
-        obj["metadata"]["managedFields"] = ownership.after_update(info, old, obj, manager, subresource)
+        owned = ownership.after_update(info, old, obj, manager, subresource)
+        obj["metadata"]["managedFields"] = ownership.without(owned, disowned)
     if info.name == "persistentvolumes" and old["status"].get("phase") != obj["status"].get("phase"):
         # Set by the server itself, so that nobody manages it.
         obj["status"] = {**obj["status"], "lastPhaseTransitionTime": now()}

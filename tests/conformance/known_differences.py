@@ -30,7 +30,6 @@ RECORDER = (
 )
 MESSAGE_WITH_DIFF = "The real server appends a diff of Go's structs, with their Go names."
 RESOLVER = "What a lookup fails with depends on the network: here the name is unknown, there nobody answered."
-ZERO_SCALE = "A Scale leaves out zero replicas, so that after it nobody manages them; here whoever scaled does."
 ASKED_EARLY = "The recording asked before the Deployment's controller had counted its pods; the replay waits for it."
 CLAIM_FIRST = "The recorded scheduler saw the pod before its claim was bound, and said so in a condition for a moment."
 TRIED_AGAIN = "How often the scheduler and the kubelet have tried again by now, and say so, depends on their pauses."
@@ -43,7 +42,6 @@ KNOWN: list[Known] = [
     Known("controllers", 15, "body.message", MESSAGE_WITH_DIFF),
     Known("controllers", 15, "body.details.causes.0.message", MESSAGE_WITH_DIFF),
     Known("controllers", 22, "body.metadata.managedFields*", CLAIM_FIRST, always=False),
-    Known("controllers", 23, "body.metadata.managedFields.1.fieldsV1.f:spec.f:replicas", ZERO_SCALE),
     Known("controllers", 31, "body.status.conditions.[34].*", EMPTYING, always=False),
     Known("node_pods", 15, "body.status.containerStatuses.0.state.waiting.message", RESOLVER),
     Known("node_pods", 14, "body.status.containerStatuses.0.*", RESTARTS, always=False),
