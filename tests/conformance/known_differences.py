@@ -58,7 +58,7 @@ KNOWN: list[Known] = [
             "status.observedGeneration",
             "status.*eplicas",
             "metadata.annotations.deployment.kubernetes.io/revision",
-            "metadata.managedFields*",
+            "metadata.managedFields.*.fieldsV1.f:status.*",
         )
     ),
     Known("patches", 11, "body.status.replicas", ASKED_EARLY, always=False),
