@@ -1,6 +1,7 @@
 """Chunks and blocks.
 
-A chunk is a piece of one file; a block is what is compressed and sealed: one chunk, or many small ones joined.
+A chunk is a piece of one file, the smallest part that is sent alone when a file changes; a block is what is read,
+compressed and sealed at once: consecutive chunks of one file, or the chunks of many small files.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from blake3 import blake3
 from mover.crypto import NotAuthentic, RunKeys, VolumeKeys
 
 # A part of the format: chunks begin at multiples of this in their file, and digests depend on it.
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 128 << 10
+BLOCK_BYTES = 1 << 20
 # Readers refuse longer blocks before they allocate memory for them.
-LONGEST_BLOCK = 4 * CHUNK_BYTES
+LONGEST_BLOCK = 4 * BLOCK_BYTES
 PACK_BYTES = 8 << 20
 
 CODEC_STORED = 0

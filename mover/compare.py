@@ -24,7 +24,7 @@ from mover.errors import IntegrityError, SourceUnreadable
 from mover.journal import JournalReader, whole_entries
 from mover.links import LinkTable
 from mover.objectstore import ObjectStore
-from mover.reading import Trouble, chunk_plan
+from mover.reading import Trouble, reading_plan
 from mover.report import Reporter
 from mover.settings import Settings
 from mover.tree import Volume, apply_metadata
@@ -311,19 +311,19 @@ class _Pass:
         except OSError as error:
             raise self._unreadable(path, error) from error
         try:
-            for index, holes, ranges in chunk_plan(handle, os.fstat(handle), 0):
-                begin = index * CHUNK_BYTES
-                if holes:
-                    full, tail = divmod(min(holes * CHUNK_BYTES, size - begin), CHUNK_BYTES)
+            for stretch in reading_plan(handle, os.fstat(handle), 0):
+                begin, length = stretch.index * CHUNK_BYTES, stretch.count * CHUNK_BYTES
+                if stretch.hole:
+                    full, tail = divmod(min(length, size - begin), CHUNK_BYTES)
                     content.add_zeros(full)
                     if tail:
                         content.add(zero_tail_digest(self._keys, tail))
                     self._counters.add(bytes_done=full * CHUNK_BYTES + tail)
                     continue
                 # Reading a hole yields zeros, so ranges within a chunk need no care here.
-                del ranges
-                data = os.pread(handle, min(CHUNK_BYTES, size - begin), begin)
-                content.add(self._keys.chunk_digest(data))
+                data = memoryview(os.pread(handle, min(length, size - begin), begin))
+                for at in range(0, len(data), CHUNK_BYTES):
+                    content.add(self._keys.chunk_digest(data[at : at + CHUNK_BYTES]))
                 self._counters.add(bytes_done=len(data))
         except OSError as error:
             raise self._unreadable(path, error) from error

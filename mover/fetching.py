@@ -124,11 +124,13 @@ class Fetcher:
         except NotAuthentic:
             return False
         for each in block.placements:
-            chunk = plain[each.inner : each.inner + each.length]
-            if self._keys.chunk_digest(chunk) != each.digest:
+            if self._keys.chunk_digest(plain[each.inner : each.inner + each.length]) != each.digest:
                 raise self._failure(job, block, "chunk-wrong", "does not hold what the journal says")
-            each.target.write(each.offset, chunk, each.ranges)
-            self._settle(each)
+        for together in _adjacent(block.placements):
+            first, last = together[0], together[-1]
+            first.target.write(first.offset, plain[first.inner : last.inner + last.length], first.ranges)
+            for each in together:
+                self._settle(each)
         return True
 
     def _failure(self, job: PackJob, block: WantedBlock, code: str, what: str) -> IntegrityError:
@@ -140,6 +142,26 @@ class Fetcher:
             "Clean the volume's prefix and push again.",
             code=code,
         )
+
+
+def _adjacent(placements: list[Placement]) -> Iterator[list[Placement]]:
+    """Placements that one write puts into place."""
+    together: list[Placement] = []
+    for each in placements:
+        if together:
+            last = together[-1]
+            if (
+                each.target is not last.target
+                or each.inner != last.inner + last.length
+                or each.offset != last.offset + last.length
+                or each.ranges is not None
+                or last.ranges is not None
+            ):
+                yield together
+                together = []
+        together.append(each)
+    if together:
+        yield together
 
 
 def _stretches(blocks: list[WantedBlock]) -> Iterator[list[WantedBlock]]:

@@ -29,7 +29,7 @@ _SHORTEST_PAUSE = 0.05
 _LONGEST_PAUSE = 1.0
 _JOBS_PER_THREAD = 2
 _STATE_INTERVAL = 1.0
-_ZEROS_PER_JOB = 64
+_ZEROS_PER_JOB = 512
 
 
 def pull(settings: Settings, path: str, store: ObjectStore, reporter: Reporter) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import itertools
 import os
 import stat
 import threading
@@ -14,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mover.blocks import CHUNK_BYTES, HOLE, ZEROS, ContentDigest, zero_tail_digest
+from mover.blocks import BLOCK_BYTES, CHUNK_BYTES, HOLE, ZEROS, ContentDigest, zero_tail_digest
 from mover.crypto import VolumeKeys
 from mover.entries import (
     FILE,
@@ -37,13 +38,13 @@ from mover.objectstore import ObjectStore
 from mover.outlet import Outlet
 from mover.reading import (
     BatchItem,
-    ChunkRead,
     FirstLinkVanished,
     Part,
     SmallFile,
     SourceReader,
+    StretchRead,
     Trouble,
-    chunk_plan,
+    reading_plan,
     settled,
     unchanged,
     written_just_now,
@@ -52,7 +53,7 @@ from mover.report import Counters, Reporter
 from mover.settings import Settings
 from mover.tree import Volume, entry_of, read_xattrs
 
-_BATCH_BYTES = CHUNK_BYTES
+_BATCH_BYTES = BLOCK_BYTES
 _BATCH_ITEMS = 1024
 _MOST_BASES = 4
 _LARGE_ATTEMPTS = 3
@@ -197,14 +198,14 @@ class _Push:
             if entry.kind != FILE:
                 self._add(entry)
                 continue
-            base = self._unchanged_in_base(parts, status)
-            if base is not None:
-                self._take_over(path, status, *base)
-            elif status.st_size <= CHUNK_BYTES:
+            base, earlier = self._in_bases(parts, status)
+            if base is not None and earlier is not None and same_file(status, earlier):
+                self._take_over(path, status, base, earlier)
+            elif status.st_size <= BLOCK_BYTES:
                 folder, _, name = path.rpartition(b"/")
                 self._add(SmallFile(folder, name, linked=status.st_nlink > 1), status.st_size)
             else:
-                self._send_large(path, linked=status.st_nlink > 1)
+                self._send_large(path, linked=status.st_nlink > 1, base=base)
 
     def _skip(self, what: str, path: bytes) -> None:
         if what == "socket":
@@ -224,17 +225,20 @@ class _Push:
             batch, self._batch, self._batch_bytes = self._batch, [], 0
             self._outlet.put(self._pool.submit(self._reader.batch, batch).result)
 
-    def _unchanged_in_base(self, parts: tuple[bytes, ...], status: os.stat_result) -> tuple[_Base, Entry] | None:
-        found = None
+    def _in_bases(self, parts: tuple[bytes, ...], status: os.stat_result) -> tuple[_Base | None, Entry | None]:
+        """The file as an earlier run told of it: just as it is now if any did so, else the newest."""
+        found: tuple[_Base | None, Entry | None] = None, None
         for base in self._bases:
             try:
                 # Every base moves on, found or not, so that all stay beside the walk.
-                entry = base.cursor.find(parts, functools.partial(same_file, status))
+                entry = base.cursor.find(parts, _is_file)
             except IntegrityError as error:
                 self._reporter.warning("earlier-run-unusable", base.cursor.reader.run, error.message)
                 self._bases = [each for each in self._bases if each is not base]
                 continue
-            if entry is not None and found is None:
+            if entry is None:
+                continue
+            if found[1] is None or (same_file(status, entry) and not same_file(status, found[1])):
                 found = base, entry
         return found
 
@@ -263,14 +267,15 @@ class _Push:
             if opened is not None:
                 os.close(opened[0])
             self._outlet.put(large.void)
-            self._send_large(path, linked=status.st_nlink > 1)
+            self._send_large(path, linked=status.st_nlink > 1, base=None)
             return
         # The earlier run ended within this file: go on where its journal stops.
         large.handle, large.before = opened
         self._read_chunks(large, count, self._outlet.put)
         self._outlet.put(functools.partial(self._end_large, large, 1))
 
-    def _send_large(self, path: bytes, *, linked: bool) -> None:
+    def _send_large(self, path: bytes, *, linked: bool, base: _Base | None) -> None:
+        """Read a large file; of its chunks only those go out that `base`, whose cursor is at it, has otherwise."""
         self._flush()
         large = self._open_large(path)
         if large is None:
@@ -279,7 +284,7 @@ class _Push:
             self._reader.changed.add("vanished", path)
             return
         self._outlet.put(large.begin)
-        self._read_chunks(large, 0, self._outlet.put)
+        self._read_chunks(large, 0, self._outlet.put, base)
         self._outlet.put(functools.partial(self._end_large, large, 1))
 
     def _open_large(self, path: bytes) -> _LargeFile | None:
@@ -300,15 +305,26 @@ class _Push:
         large.handle, large.before, large.fresh = handle, status, bool(entry.flags)
         return large
 
-    def _read_chunks(self, large: _LargeFile, first: int, put: Callable[[Callable[[], Part]], None]) -> None:
+    def _read_chunks(
+        self,
+        large: _LargeFile,
+        first: int,
+        put: Callable[[Callable[[], Part]], None],
+        base: _Base | None = None,
+    ) -> None:
         assert large.before is not None
         size = large.before.st_size
-        for index, holes, ranges in chunk_plan(large.handle, large.before, first):
-            if holes:
-                put(functools.partial(large.take_items, [[HOLE, holes]]))
+        known = base.items() if base is not None else itertools.repeat(None)
+        for stretch in reading_plan(large.handle, large.before, first):
+            earlier = list(itertools.islice(known, stretch.count)) if not stretch.hole else []
+            if stretch.hole:
+                next(itertools.islice(known, stretch.count, stretch.count), None)
+                put(functools.partial(large.take_items, [[HOLE, stretch.count]]))
                 continue
-            length = min(CHUNK_BYTES, size - index * CHUNK_BYTES)
-            read = self._pool.submit(self._reader.chunk, large.handle, large.path, index, length, ranges)
+            length = min(stretch.count * CHUNK_BYTES, size - stretch.index * CHUNK_BYTES)
+            read = self._pool.submit(
+                self._reader.stretch, large.handle, large.path, stretch.index, length, stretch.ranges, earlier
+            )
             put(functools.partial(large.take_read, read, length))
 
     def _end_large(self, large: _LargeFile, attempt: int) -> Part:
@@ -351,6 +367,15 @@ class _Base:
         """A chunk item as our journal says it."""
         return item if item[0] in (HOLE, ZEROS) else [item[0], self.shift[item[1]], *item[2:]]
 
+    def items(self) -> Iterator[list[Any] | None]:
+        """The items of the file that the cursor is at, one for each chunk; None for zeros, holes and after the end."""
+        for item in self.cursor.chunks():
+            if item[0] in (HOLE, ZEROS):
+                yield from itertools.repeat(None, item[1])
+            else:
+                yield self.shifted(item)
+        yield from itertools.repeat(None)
+
 
 class _LargeFile:
     """A file that is told chunk by chunk. Its methods run in canonical order, in the outlet's thread."""
@@ -371,18 +396,19 @@ class _LargeFile:
         """Its metadata."""
         return Part(records=[to_record(self._entry)])
 
-    def take_read(self, read: Future[ChunkRead], expected: int) -> Part:
-        """A chunk that was read; what follows a chunk that came out short is dropped."""
-        chunk = read.result()
-        if self.short or chunk.length == 0:
+    def take_read(self, read: Future[StretchRead], expected: int) -> Part:
+        """Chunks that were read; what follows one that came out short is dropped."""
+        stretch = read.result()
+        if self.short or stretch.length == 0:
             self.short = True
             return Part()
-        self.short = chunk.length < expected
-        self.got += chunk.length
-        self._content.add(chunk.digest)
-        part = Part(records=[[CONTINUE, [chunk.item]]], bytes=chunk.length)
-        if chunk.block is not None:
-            part.blocks, part.located = [chunk.block], [[chunk.item]]
+        self.short = stretch.length < expected
+        self.got += stretch.length
+        for digest in stretch.digests:
+            self._content.add(digest)
+        part = Part(records=[[CONTINUE, stretch.items]], bytes=stretch.length)
+        if stretch.block is not None:
+            part.blocks, part.located = [stretch.block], [stretch.located]
         return part
 
     def take_items(self, items: list[Any]) -> Part:
@@ -470,6 +496,10 @@ def walk(
         yield path, below, status, entry
         if kind == stat.S_IFDIR:
             stack.append((path, below, listed(path)))
+
+
+def _is_file(entry: Entry) -> bool:
+    return entry.kind == FILE
 
 
 def same_file(status: os.stat_result, entry: Entry) -> bool:

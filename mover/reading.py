@@ -1,4 +1,4 @@
-"""Reading the source: small files many at a time, large ones chunk by chunk, each sealed in the thread that read it."""
+"""Reading the source: small files many at a time, large ones block by block, each sealed in the thread that read it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mover.blocks import (
+    BLOCK_BYTES,
     CHUNK_BYTES,
     HOLE,
     ZEROS,
@@ -141,10 +142,20 @@ class SourceReader:
             return None
         return handle, status
 
-    def chunk(
-        self, handle: int, path: bytes, index: int, length: int, ranges: list[tuple[int, int]] | None
-    ) -> ChunkRead:
-        """Read and seal one chunk; `ranges` are its allocated parts when it has holes, relative to its begin."""
+    def stretch(
+        self,
+        handle: int,
+        path: bytes,
+        index: int,
+        length: int,
+        ranges: list[tuple[int, int]] | None,
+        known: Sequence[list[Any] | None],
+    ) -> StretchRead:
+        """Read consecutive chunks from `index` on, and seal those that are not `known`.
+
+        `ranges` are the allocated parts of a single chunk with holes, relative to its begin. `known` are the items that
+        an earlier run's journal has at the same places.
+        """
         view = memoryview(_buffer())[:length]
         begin = index * CHUNK_BYTES
         try:
@@ -161,20 +172,39 @@ class SourceReader:
         except OSError as error:
             raise self.unreadable(path, error) from error
         view = view[:got]
-        if got == 0:
-            return ChunkRead(b"", [], None, 0)
-        digest = self._keys.chunk_digest(view)
-        if is_zero_chunk(self._keys, digest):
-            return ChunkRead(digest, [ZEROS, 1], None, got)
-        block = seal(view, number=next(self._numbers), keys=self._run_keys)
-        return ChunkRead(digest, chunk_item(digest, block, 0, got, ranges), block, got)
+        shown = [] if ranges is None else [[[low, high - low] for low, high in ranges]]
+        stretch = StretchRead([], [], got)
+        new: list[tuple[list[Any], bytes, memoryview]] = []
+        for at, earlier in zip(range(0, got, CHUNK_BYTES), known, strict=False):
+            piece = view[at : at + CHUNK_BYTES]
+            digest = self._keys.chunk_digest(piece)
+            stretch.digests.append(digest)
+            if is_zero_chunk(self._keys, digest):
+                stretch.items.append([ZEROS, 1])
+            elif earlier is not None and earlier[0] == encode_bytes(digest) and earlier[10:] == shown:
+                stretch.items.append(earlier)
+            else:
+                item: list[Any] = []
+                stretch.items.append(item)
+                new.append((item, digest, piece))
+        if new:
+            # Copied together only where something in between stays away.
+            whole = sum(len(piece) for _, _, piece in new) == got
+            plain = view if whole else b"".join(piece for _, _, piece in new)
+            stretch.block = self.seal(plain)
+            inner = 0
+            for item, digest, piece in new:
+                item += chunk_item(digest, stretch.block, inner, len(piece), ranges)
+                inner += len(piece)
+            stretch.located = [item for item, _, _ in new]
+        return stretch
 
-    def seal_joined(self, plain: memoryview) -> SealedBlock:
-        """Seal a block of several small files."""
+    def seal(self, plain: memoryview | bytes) -> SealedBlock:
+        """Seal a block under the next number."""
         return seal(plain, number=next(self._numbers), keys=self._run_keys)
 
-    def small_file(self, item: SmallFile, room: memoryview) -> tuple[Entry, bytes, int, Any] | None:
-        """The file's entry, its chunk's digest, the bytes used of `room`, its allocated ranges; None when it is gone.
+    def small_file(self, item: SmallFile, room: memoryview) -> tuple[Entry, int, list[tuple[int, int]] | None] | None:
+        """The file's entry, the bytes read into `room`, their allocated ranges if it has holes; None when it is gone.
 
         A file that changes while it is read is read again; one that does not hold still is marked as unstable.
         """
@@ -187,7 +217,7 @@ class SourceReader:
             try:
                 before = settled(handle, before)
                 fresh = written_just_now(before)
-                size = min(before.st_size, CHUNK_BYTES)
+                size = min(before.st_size, BLOCK_BYTES)
                 ranges = None
                 if looks_sparse(before):
                     found = list(data_ranges(handle, size))
@@ -212,15 +242,20 @@ class SourceReader:
         if not steady:
             entry.flags = UNSTABLE
             self.changed.add("changed-while-read", path)
-        digest = self._keys.chunk_digest(room[:got]) if got else b""
-        return entry, digest, got, ranges
+        return entry, got, ranges
 
-    def content_digest(self, digest: bytes, size: int) -> bytes:
-        """The content digest of a file of one chunk."""
+    def chunks(
+        self, data: memoryview, ranges: list[tuple[int, int]] | None
+    ) -> tuple[bytes, list[tuple[bytes, memoryview, list[tuple[int, int]] | None]]]:
+        """A small file's content digest, and its chunks: digest, bytes and allocated ranges where there are holes."""
         content = ContentDigest(self._keys)
-        if size:
+        found: list[tuple[bytes, memoryview, list[tuple[int, int]] | None]] = []
+        for begin in range(0, len(data), CHUNK_BYTES):
+            piece = data[begin : begin + CHUNK_BYTES]
+            digest = self._keys.chunk_digest(piece)
             content.add(digest)
-        return content.finish(size)
+            found.append((digest, piece, _within(ranges, begin, len(piece))))
+        return content.finish(len(data)), found
 
     def unreadable(self, path: bytes, error: OSError) -> SourceUnreadable:
         """The failure to read `path`, for people."""
@@ -234,13 +269,14 @@ class SourceReader:
 
 
 @dataclass(slots=True)
-class ChunkRead:
-    """One chunk of a large file: its digest, its journal item, its block unless it is all zeros, and the bytes read."""
+class StretchRead:
+    """Consecutive chunks of a large file: their digests, items and bytes; a block with those that are new."""
 
-    digest: bytes
-    item: list[Any]
-    block: SealedBlock | None
+    digests: list[bytes]
+    items: list[list[Any]]
     length: int
+    block: SealedBlock | None = None
+    located: list[list[Any]] = field(default_factory=list)
 
 
 class _JoinedBlock:
@@ -255,28 +291,30 @@ class _JoinedBlock:
 
     def read(self, item: SmallFile) -> Entry | None:
         """The file's entry, its content now in the block; None when it is gone."""
-        if len(self._buffer) - self._used < CHUNK_BYTES:
+        if len(self._buffer) - self._used < BLOCK_BYTES:
             self.seal()
         found = self._reader.small_file(item, memoryview(self._buffer)[self._used :])
         if found is None:
             return None
-        entry, digest, length, ranges = found
-        entry.content = self._reader.content_digest(digest, length)
+        entry, length, ranges = found
+        data = memoryview(self._buffer)[self._used : self._used + length]
+        entry.content, chunks = self._reader.chunks(data, ranges)
         entry.chunks = []
-        if ranges == []:
-            entry.chunks.append([HOLE, 1])
-        elif length:
-            chunk: list[Any] = []
+        inner = self._used
+        for digest, piece, allocated in chunks:
+            chunk: list[Any] = [HOLE, 1] if allocated == [] else []
             entry.chunks.append(chunk)
-            self._items.append((chunk, digest, self._used, length, ranges))
-            self._used += length
+            if not chunk:
+                self._items.append((chunk, digest, inner, len(piece), allocated))
+            inner += len(piece)
+        self._used += length
         return entry
 
     def seal(self) -> None:
         """Close the block, and complete the items that point into it."""
         if not self._items:
             return
-        block = self._reader.seal_joined(memoryview(self._buffer)[: self._used])
+        block = self._reader.seal(memoryview(self._buffer)[: self._used])
         for chunk, digest, inner, length, ranges in self._items:
             chunk += chunk_item(digest, block, inner, length, ranges)
         self._part.blocks.append(block)
@@ -328,16 +366,42 @@ def settled(handle: int, status: os.stat_result) -> os.stat_result:
     return os.fstat(handle)
 
 
-def chunk_plan(
-    handle: int, status: os.stat_result, first: int
-) -> Iterator[tuple[int, int, list[tuple[int, int]] | None]]:
-    """How to read a file from chunk `first` on: (index, how many holes, allocated ranges of the chunk to read)."""
-    size = status.st_size
-    total = -(-size // CHUNK_BYTES)
+@dataclass(slots=True)
+class Stretch:
+    """So many chunks from `index` on: holes, or to be read at once; `ranges` where one is allocated in part."""
+
+    index: int
+    count: int
+    hole: bool = False
+    ranges: list[tuple[int, int]] | None = None
+
+
+def reading_plan(handle: int, status: os.stat_result, first: int) -> Iterator[Stretch]:
+    """How to read a file from chunk `first` on, at most a block at once."""
+    together = BLOCK_BYTES // CHUNK_BYTES
     if not looks_sparse(status):
-        for index in range(first, total):
-            yield index, 0, None
+        total = -(-status.st_size // CHUNK_BYTES)
+        for index in range(first, total, together):
+            yield Stretch(index, min(together, total - index))
         return
+    begun: Stretch | None = None
+    for index, holes, ranges in _sparse_chunks(handle, status.st_size, first):
+        plain = not holes and ranges is None
+        if begun is not None and plain and begun.count < together:
+            begun.count += 1
+            continue
+        if begun is not None:
+            yield begun
+        begun = Stretch(index, 1) if plain else None
+        if not plain:
+            yield Stretch(index, holes or 1, hole=bool(holes), ranges=ranges)
+    if begun is not None:
+        yield begun
+
+
+def _sparse_chunks(handle: int, size: int, first: int) -> Iterator[tuple[int, int, list[tuple[int, int]] | None]]:
+    """The chunks of a file with holes: (index, how many holes, allocated ranges of the chunk to read)."""
+    total = -(-size // CHUNK_BYTES)
     index = first
     ranges: list[tuple[int, int]] = []
     for begin, end in data_ranges(handle, size):
@@ -360,6 +424,18 @@ def chunk_plan(
         yield index, total - index, None
 
 
+def _within(ranges: list[tuple[int, int]] | None, begin: int, length: int) -> list[tuple[int, int]] | None:
+    """The part of `ranges` that lies in a chunk, relative to its begin; None where all of it is allocated."""
+    if ranges is None:
+        return None
+    found = [
+        (max(low, begin) - begin, min(high, begin + length) - begin)
+        for low, high in ranges
+        if low < begin + length and high > begin
+    ]
+    return None if found == [(0, length)] else found
+
+
 def _empty_between(data: memoryview, ranges: list[tuple[int, int]]) -> bool:
     """Whether all that lies outside `ranges` is zeros, as the file system promised."""
     at = 0
@@ -376,7 +452,7 @@ def _or_whole(ranges: list[tuple[int, int]], index: int, size: int) -> list[tupl
 
 def _buffer() -> bytearray:
     if not hasattr(_local, "buffer"):
-        _local.buffer = bytearray(2 * CHUNK_BYTES)
+        _local.buffer = bytearray(2 * BLOCK_BYTES)
     buffer: bytearray = _local.buffer
     return buffer
 

@@ -8,13 +8,13 @@ import stat
 import threading
 
 from mover import privileges
-from mover.blocks import CHUNK_BYTES
+from mover.blocks import BLOCK_BYTES
 from mover.crypto import VolumeKeys
 from mover.entries import DEVICE, FIFO, SYMLINK, Entry, join, readable
 from mover.errors import DestinationRefused, MoverError, NoSpace
 from mover.tree import Volume, apply_metadata, punch_hole
 
-_ZEROS = bytes(CHUNK_BYTES)
+_ZEROS = bytes(BLOCK_BYTES)
 _NEW = os.O_CREAT | os.O_EXCL
 _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
@@ -215,7 +215,7 @@ class Target:
             if self._handle is None:
                 with self._destination.volume.reach(self.path) as reached:
                     self._handle = self._open(reached)
-                    if self._size > CHUNK_BYTES or not self._fresh:
+                    if self._size > BLOCK_BYTES or not self._fresh:
                         os.ftruncate(self._handle, self._size)
             return self._handle
 

@@ -20,6 +20,7 @@ from botocore.exceptions import BotoCoreError
 
 from mover.errors import StoreRefused, StoreUnavailable
 from mover.push import walk
+from mover.reading import SourceReader
 from mover.tree import read_xattrs
 from tests.mover.conftest import REPOSITORY, Bench, finished, until
 from tests.mover.trees import assert_same, plausible_tree, random_bytes
@@ -218,9 +219,14 @@ def test_what_was_written_just_before_it_was_read_is_read_again_the_next_time(
     pushed = bench.run("push", source)
     assert [(each["what"], each["count"]) for each in pushed["changed"]] == [("changed-while-read", 2)]
     monkeypatch.undo()
+    read: list[bytes] = []
+    opened = SourceReader.open
+    monkeypatch.setattr(SourceReader, "open", lambda self, path: read.append(path) or opened(self, path))
     again = bench.run("push", source)
     assert again["changed"] == []
-    assert again["bytes_sent"] > 3 << 20
+    assert set(read) == {b"small", b"large"}
+    # What turned out to be the same is not sent again.
+    assert again["bytes_sent"] < 1 << 20
     assert again["digest"] == pushed["digest"]
     assert bench.run("push", source)["bytes_sent"] == 0
     bench.run("pull", destination)
