@@ -234,6 +234,9 @@ SPECTACULAR_SETTINGS = {
 AUDIT_READABLE_TEAMS = "teams.access.readable_team_ids"
 
 MOVER_IMAGE = env.str("KUBEMOTION_MOVER_IMAGE", default="ghcr.io/kubemotion/kubemotion-mover:0.1.0")
+# Of one mover, in one direction; 0 leaves it to the network and, for workers, to the cores that the pod has.
+MOVER_BYTES_PER_SECOND = env.int("KUBEMOTION_MOVER_BYTES_PER_SECOND", default=0)
+MOVER_WORKERS = env.int("KUBEMOTION_MOVER_WORKERS", default=0)
 MOVER_NAMESPACE_ANNOTATION = "kubemotion.io/migration"
 
 LOGGING = {

@@ -12,6 +12,7 @@ from mover.entries import decode_bytes, readable
 from mover.errors import IntegrityError
 from mover.journal import pack_name
 from mover.objectstore import ObjectStore
+from mover.pace import Pace
 from mover.report import Counters
 from mover.writing import Target
 
@@ -69,11 +70,12 @@ class PackJob:
 class Fetcher:
     """Carries out pack jobs. Thread-safe."""
 
-    def __init__(self, store: ObjectStore, keys: VolumeKeys, counters: Counters, label: str) -> None:
+    def __init__(self, store: ObjectStore, keys: VolumeKeys, counters: Counters, label: str, pace: Pace) -> None:
         self._store = store
         self._keys = keys
         self._counters = counters
         self._label = label
+        self._pace = pace
 
     def restore(self, job: PackJob) -> None:
         """Bring every chunk of the job into place that is not there yet."""
@@ -100,6 +102,7 @@ class Fetcher:
         length = blocks[-1].begin + blocks[-1].stored - begin
         # Fetched once more, damage on the way is gone and damage in the store is still there.
         for attempt in (1, 2, 3):
+            self._pace.take(length)
             body = self._store.get(pack_name(job.run, job.number), begin, length)
             if body is None:
                 raise self._failure(job, blocks[0], "pack-missing", "is missing")

@@ -19,6 +19,7 @@ from mover.entries import Record
 from mover.errors import Superseded
 from mover.journal import JournalWriter, list_runs, pack_name
 from mover.objectstore import ObjectStore
+from mover.pace import Pace
 from mover.reading import Part
 from mover.report import Counters
 
@@ -45,7 +46,14 @@ class Outlet:
     """Writes one run. `put` blocks when the object store is slower than the source."""
 
     def __init__(
-        self, store: ObjectStore, keys: VolumeKeys, run: str, head: dict[str, Any], counters: Counters, workers: int
+        self,
+        store: ObjectStore,
+        keys: VolumeKeys,
+        run: str,
+        head: dict[str, Any],
+        counters: Counters,
+        workers: int,
+        pace: Pace,
     ) -> None:
         self.digest = TreeDigest(keys)
         self._store = store
@@ -53,6 +61,7 @@ class Outlet:
         self._head = head
         self._totals_told = False
         self._counters = counters
+        self._pace = pace
         self._journal = JournalWriter(store, keys, run)
         uploads = max(4, workers)
         self._uploader = ThreadPoolExecutor(uploads, thread_name_prefix="upload")
@@ -173,6 +182,7 @@ class Outlet:
 
     def _upload(self, number: int, body: bytes) -> int:
         try:
+            self._pace.take(len(body))
             self._store.put(pack_name(self._run, number), body)
             self._counters.add(bytes_sent=len(body))
         finally:

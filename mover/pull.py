@@ -14,11 +14,25 @@ from typing import Any
 from mover.blocks import CHUNK_BYTES, HOLE, ZEROS, ContentDigest, zero_tail_digest
 from mover.compare import Comparison
 from mover.crypto import VolumeKeys
-from mover.entries import DIRECTORY, FILE, HARD_LINK, VOID, Entry, Record, decode_bytes, from_record, join, readable
+from mover.earlier import EVERYTHING, earlier_pass, require_untouched
+from mover.entries import (
+    DIRECTORY,
+    FILE,
+    HARD_LINK,
+    VOID,
+    Entry,
+    Record,
+    decode_bytes,
+    entry_equal,
+    from_record,
+    join,
+    readable,
+)
 from mover.errors import DestinationRefused, ForeignContent, IntegrityError, PusherSilent
 from mover.fetching import Fetcher, PackJob
 from mover.journal import CONTINUE, END, LEAVE, Cursor, JournalReader, list_runs, read_manifest
 from mover.objectstore import ObjectStore
+from mover.pace import Pace
 from mover.report import Counters, Reporter
 from mover.settings import Settings
 from mover.state import State
@@ -42,10 +56,15 @@ def pull(settings: Settings, path: str, store: ObjectStore, reporter: Reporter) 
     comparison = Comparison(settings, volume, store, keys, reporter)
     if not state.exists():
         foreign = volume.names(b"")
-        if foreign:
+        before = earlier_pass(settings, store, keys) if foreign and settings.pass_number > 1 else None
+        if foreign and before is None:
             result = _already_restored(settings, store, keys, comparison, foreign)
             return _result(result, reporter.counters, began)
+        if before is not None:
+            require_untouched(volume, before, settings.volume)
         state.create()
+        if before is not None:
+            state.record(before.run, EVERYTHING)
     restore = _Restore(settings, volume, store, keys, state, reporter.counters)
     run = restore.follow()
     sync(volume.root)
@@ -89,7 +108,7 @@ class _Restore:
         self._keys = keys
         self._state = state
         self._counters = counters
-        self._fetcher = Fetcher(store, keys, counters, settings.volume)
+        self._fetcher = Fetcher(store, keys, counters, settings.volume, Pace(settings.bytes_per_second))
         self._threads = max(4, settings.workers + 2)
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="fetch")
         self._jobs: deque[tuple[int, list[Future[None]]]] = deque()
@@ -149,12 +168,20 @@ class _Restore:
         pause = _SHORTEST_PAUSE
         while True:
             newest = list_runs(self._store)[-1:]
-            if newest and newest[0] > than:
+            if newest and newest[0] > than and self._is_due(newest[0]):
                 self._heard = time.monotonic()
                 return newest[0]
             self._counters.phase = "wait"
             self._pause(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _is_due(self, run: str) -> bool:
+        """Whether a run belongs to the pass that was asked for, or a later one."""
+        if self._settings.pass_number <= 1:
+            return True
+        reader = JournalReader(self._store, self._keys, run, self._settings.volume)
+        reader.next()
+        return int(reader.head.get("pass", 0)) >= self._settings.pass_number
 
     def _pause(self, seconds: float) -> None:
         if time.monotonic() - self._heard > self._settings.pull_wait_seconds:
@@ -243,16 +270,19 @@ class _Restore:
             return
         path = join(self._folders[-1], entry.name)
         self._known_chunks = None
+        kept: int | None = None
         known = self._find_earlier(path) if self._earlier else None
-        if known is not None and _same_version(known[1], entry):
-            if whole and entry.content == known[1].content:
+        if known is not None:
+            kept = self._kept_size(path, entry, *known)
+            if kept is not None and whole and _same_file(known[1], entry):
                 self._counters.add(files_done=1, bytes_done=entry.size)
                 return
-            self._known_chunks = known[0].chunks()
+            if kept is not None:
+                self._known_chunks = known[0].chunks()
         chunks, entry.chunks = entry.chunks or [], None
         fresh = self._fresh and not self._trusting and not self._after_void
         self._after_void = False
-        target = Target(self._destination, path, entry, fresh=fresh)
+        target = Target(self._destination, path, entry, fresh=fresh, kept_size=kept)
         self._target, self._index = target, 0
         self._content = ContentDigest(self._keys)
         self._take_chunks(chunks)
@@ -291,6 +321,22 @@ class _Restore:
                 job = self._packs[item[1], item[2]] = PackJob(self._pack_names[item[1]], item[2])
             job.add(target, offset, item)
 
+    def _kept_size(self, path: bytes, entry: Entry, cursor: Cursor, known: Entry) -> int | None:
+        """The file's size at the destination if it holds what an earlier run told of it; otherwise None.
+
+        What this pass restored, it holds as long as the version is the same. What an earlier pass restored may have
+        been changed since, and has to look untouched.
+        """
+        try:
+            status = self._volume.status(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        if int(cursor.reader.head["pass"]) >= self._settings.pass_number:
+            holds = _same_version(known, entry)
+        else:
+            holds = (status.st_size, status.st_mtime_ns) == (known.size, known.mtime)
+        return status.st_size if holds and stat.S_ISREG(status.st_mode) else None
+
     def _find_earlier(self, path: bytes) -> tuple[Cursor, Entry] | None:
         """What the newest earlier run that got this far told of `path`."""
         found = None
@@ -310,11 +356,15 @@ class _Restore:
         """Whether the current file's next chunk item was restored before."""
         if self._trusting:
             return True
-        if self._known_chunks is not None:
-            known = next(self._known_chunks, None)
-            if known is not None and known[0] == item[0] and (item[0] not in (HOLE, ZEROS) or known == item):
-                return True
-            self._known_chunks = None
+        if self._known_chunks is None:
+            return False
+        known = next(self._known_chunks, None)
+        if known is not None and item[0] not in (HOLE, ZEROS) and known[0] not in (HOLE, ZEROS):
+            # The next ones stand at the same places, whether these are the same or not.
+            return bool(known[0] == item[0] and known[9:] == item[9:])
+        if known == item:
+            return True
+        self._known_chunks = None
         return False
 
     def _take_zeros(self, target: Target, offset: int, length: int, *, hole: bool) -> None:
@@ -390,6 +440,11 @@ def _same_version(known: Entry, entry: Entry) -> bool:
         entry.inode,
         entry.ctime,
     )
+
+
+def _same_file(known: Entry, entry: Entry) -> bool:
+    """Whether two runs told the same of a file, in everything that is kept."""
+    return known.content == entry.content and entry_equal(known, entry)
 
 
 def _call_all(calls: list[Callable[[], None]]) -> None:

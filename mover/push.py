@@ -36,6 +36,7 @@ from mover.journal import CONTINUE, END, FORMAT, Cursor, JournalReader, list_run
 from mover.links import LinkTable
 from mover.objectstore import ObjectStore
 from mover.outlet import Outlet
+from mover.pace import Pace
 from mover.reading import (
     BatchItem,
     FirstLinkVanished,
@@ -124,7 +125,7 @@ class _Push:
         self._packs = [run]
         self._bases, pass_number = self._open_bases(store, runs)
         head = {"format": FORMAT, "run": run, "pass": pass_number, "chunk": CHUNK_BYTES, "packs": self._packs}
-        self._outlet = Outlet(store, keys, run, head, self._counters, settings.workers)
+        self._outlet = Outlet(store, keys, run, head, self._counters, settings.workers, Pace(settings.bytes_per_second))
         self._reader = SourceReader(volume, keys, run, settings.volume)
         self._pool = ThreadPoolExecutor(settings.workers, thread_name_prefix="read")
         self._links = LinkTable()
@@ -166,7 +167,7 @@ class _Push:
     def _open_bases(self, store: ObjectStore, runs: list[str]) -> tuple[list[_Base], int]:
         """The newest runs' journals, back to the last closed one, and this run's pass."""
         bases: list[_Base] = []
-        pass_number = 1
+        pass_number = max(1, self._settings.pass_number)
         for run in reversed(runs[-_MOST_BASES:]):
             reader = JournalReader(store, self._keys, run, self._settings.volume)
             try:
@@ -178,7 +179,7 @@ class _Push:
             if not reader.head:
                 continue
             if not bases:
-                pass_number = int(reader.head["pass"]) + (1 if closed else 0)
+                pass_number = max(int(reader.head["pass"]) + (1 if closed else 0), self._settings.pass_number)
             shift: list[int] = []
             for name in reader.head["packs"]:
                 if name not in self._packs:
@@ -527,6 +528,8 @@ def _closed_and_unchanged(
     links = LinkTable()
     try:
         cursor = Cursor(reader)
+        if int(reader.head["pass"]) < settings.pass_number:
+            return None
         changed = False
 
         def skip(what: str, _: bytes) -> None:

@@ -26,7 +26,11 @@ class Settings:
     session_token: str = field(repr=False)
     data_key: bytes = field(repr=False)
     volume: str
+    # Which pass of the volume this is; a puller waits for a run of it. 0 leaves it to what is in the store.
+    pass_number: int
     workers: int
+    # Over the wire, in one direction; 0 is no limit.
+    bytes_per_second: float
     termination_log: str
     pull_wait_seconds: float
     retry_seconds: float
@@ -42,14 +46,14 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
             problems.append(f"{name} is not set")
         return value
 
-    def number(name: str, default: float) -> float:
+    def number(name: str, default: float, least: float = 1e-9) -> float:
         text = environment.get(name, "")
         try:
             value = float(text) if text else default
         except ValueError:
             value = -1.0
-        if not 0 < value < 1e9:
-            problems.append(f"{name} must be a number above 0")
+        if not least <= value < 1e15:
+            problems.append(f"{name} must be a number{' above 0' if least else ', 0 or more'}")
             return default
         return value
 
@@ -81,7 +85,9 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         session_token=environment.get("AWS_SESSION_TOKEN", ""),
         data_key=data_key,
         volume=environment.get("MOVER_VOLUME", "") or prefix,
+        pass_number=int(number("MOVER_PASS", 0.0, least=0.0)),
         workers=min(64, int(number("MOVER_WORKERS", float(_cores())) + 0.5)),
+        bytes_per_second=number("MOVER_BYTES_PER_SECOND", 0.0, least=0.0),
         termination_log=environment.get("MOVER_TERMINATION_LOG", ""),
         pull_wait_seconds=number("MOVER_PULL_WAIT_SECONDS", 900),
         retry_seconds=number("MOVER_S3_RETRY_SECONDS", 120),

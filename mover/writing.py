@@ -12,7 +12,7 @@ from mover.blocks import BLOCK_BYTES
 from mover.crypto import VolumeKeys
 from mover.entries import DEVICE, FIFO, SYMLINK, Entry, join, readable
 from mover.errors import DestinationRefused, MoverError, NoSpace
-from mover.tree import Volume, apply_metadata, punch_hole
+from mover.tree import Volume, apply_metadata, copy_data, punch_hole
 
 _ZEROS = bytes(BLOCK_BYTES)
 _NEW = os.O_CREAT | os.O_EXCL
@@ -114,6 +114,7 @@ class Target:
         "_ended",
         "_fresh",
         "_handle",
+        "_kept_size",
         "_lock",
         "_pending",
         "_size",
@@ -122,11 +123,15 @@ class Target:
         "path",
     )
 
-    def __init__(self, destination: Destination, path: bytes, entry: Entry, *, fresh: bool) -> None:
+    def __init__(
+        self, destination: Destination, path: bytes, entry: Entry, *, fresh: bool, kept_size: int | None = None
+    ) -> None:
+        """`kept_size` is the size of a file that is there already and whose chunks count as far as they are known."""
         self.path = path
         self.entry = entry
         self._destination = destination
         self._fresh = fresh
+        self._kept_size = kept_size
         self._size = entry.size
         self._handle: int | None = None
         self._lock = threading.Lock()
@@ -228,14 +233,23 @@ class Target:
         try:
             handle = os.open(reached, _OPEN | os.O_CREAT, 0o600)
         except OSError as error:
+            if error.errno == errno.EACCES and _made_writable(reached):
+                return os.open(reached, _OPEN)
             if error.errno not in (errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EACCES):
                 raise
             return self._anew(reached)
         status = os.fstat(handle)
-        # Writing into an inode with several names would change the others, which may be other files by now.
-        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        if not stat.S_ISREG(status.st_mode):
             os.close(handle)
             return self._anew(reached)
+        if status.st_nlink > 1:
+            # Writing into an inode with several names would change the others, which may be other files by now.
+            try:
+                copy = self._anew(reached)
+                copy_data(handle, copy, status.st_size)
+            finally:
+                os.close(handle)
+            return copy
         return handle
 
     def _anew(self, reached: bytes) -> int:
@@ -243,6 +257,9 @@ class Target:
         return os.open(reached, _OPEN | _NEW, 0o600)
 
     def _complete(self) -> None:
+        if self._handle is None and self._kept_size == self._size:
+            # Nothing of it changed but perhaps its metadata, which is compared at the end.
+            return
         try:
             handle = self._opened()
             status = os.fstat(handle)
@@ -253,6 +270,15 @@ class Target:
             raise self._destination.failure(self.path, error) from error
         finally:
             self.abandon()
+
+
+def _made_writable(reached: bytes) -> bool:
+    """Whether a read-only file of this process's own could be made writable; its mode is set again at its end."""
+    status = os.lstat(reached)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1 or status.st_uid != os.geteuid():
+        return False
+    os.chmod(reached, stat.S_IMODE(status.st_mode) | stat.S_IRUSR | stat.S_IWUSR)
+    return True
 
 
 def _make_special(reached: bytes, entry: Entry) -> None:

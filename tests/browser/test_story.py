@@ -21,7 +21,9 @@ KEEP_BARS = """() => {
 
 
 @pytest.fixture
-def demo(tmp_path: Path) -> Iterator[Demo]:
+def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Demo]:
+    # Slow enough that there is something to watch, however fast the machine is.
+    monkeypatch.setenv("KUBEMOTION_MOVER_BYTES_PER_SECOND", "20000000")
     running = Demo(tmp_path, port=0, megabytes=200, say=print)
     try:
         running.start()

@@ -140,20 +140,26 @@ def test_a_random_tree_comes_out_the_same(s3: RunningS3, volume: tuple) -> None:
         assert (again["digest"], again["bytes_sent"]) == (pushed["digest"], 0)
 
 
+@pytest.mark.parametrize("later_pass", [False, True], ids=["restored once", "restored twice"])
 @_relaxed
 @given(volumes, volumes)
-def test_a_tree_that_was_changed_is_pushed_again_as_it_is_now(s3: RunningS3, first: tuple, second: tuple) -> None:
+def test_a_tree_that_was_changed_is_pushed_again_as_it_is_now(
+    s3: RunningS3, later_pass: bool, first: tuple, second: tuple
+) -> None:
     bench = new_bench(s3)
     with two_folders() as (source, destination):
         plant(os.fsencode(source), first, [])
         bench.run("push", source)
+        if later_pass:
+            bench.run("pull", destination)
         # What both trees have stays untouched, the rest goes and comes.
         for path in list(source.iterdir()):
             if hash(path.name) % 2 and os.fsencode(path.name) not in second[2]:
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         plant_over(source, second)
-        pushed = bench.run("push", source)
-        pulled = bench.run("pull", destination)
+        asked = {"MOVER_PASS": "2"} if later_pass else {}
+        pushed = bench.run("push", source, **asked)
+        pulled = bench.run("pull", destination, **asked)
         assert_same(source, destination)
         assert pushed["digest"] == pulled["digest"]
 

@@ -63,6 +63,8 @@ def secret(direction: Direction, migration: Migration, volume: MigrationVolume, 
         "AWS_SECRET_ACCESS_KEY": store.secret_access_key,
         "MOVER_DATA_KEY": migration.data_key,
         "MOVER_VOLUME": str(volume),
+        "MOVER_BYTES_PER_SECOND": str(settings.MOVER_BYTES_PER_SECOND or ""),
+        "MOVER_WORKERS": str(settings.MOVER_WORKERS or ""),
     }
     return {
         "apiVersion": "v1",

@@ -1,0 +1,50 @@
+"""Before a later pass: the destination must be what the earlier pass left there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mover.crypto import VolumeKeys
+from mover.entries import Entry
+from mover.errors import ForeignContent
+from mover.journal import JournalReader, list_runs, read_manifest, whole_entries
+from mover.objectstore import ObjectStore
+from mover.settings import Settings
+from mover.tree import Volume
+
+# More segments than any journal has.
+EVERYTHING = 1 << 40
+
+
+@dataclass(frozen=True)
+class EarlierPass:
+    """The newest closed run of an earlier pass, and what it told of the tree's root."""
+
+    run: str
+    root: Entry
+
+
+def earlier_pass(settings: Settings, store: ObjectStore, keys: VolumeKeys) -> EarlierPass | None:
+    """The pass before the one that is asked for; None where there is none."""
+    for run in reversed(list_runs(store)):
+        if read_manifest(store, keys, run, settings.volume) is None:
+            continue
+        reader = JournalReader(store, keys, run, settings.volume)
+        records = (record for segment in reader.segments() for record in segment)
+        root = next(whole_entries(records), None)
+        if root is not None and int(reader.head["pass"]) < settings.pass_number:
+            return EarlierPass(run, root)
+    return None
+
+
+def require_untouched(volume: Volume, before: EarlierPass, label: str) -> None:
+    """Refuse a destination that is not what the earlier pass left: whatever else is there would be removed.
+
+    The earlier pass has set the root's time to the nanosecond, and every name that comes or goes there changes it.
+    """
+    if volume.status(b"").st_mtime_ns == before.root.mtime:
+        return
+    raise ForeignContent(
+        f"The destination volume {label} is not as the earlier pass left it: something was added to it or removed "
+        "from it since. Stop what uses it there, then give an empty claim, or remove its content, and start again."
+    )
