@@ -114,7 +114,7 @@ def second_passes(options: argparse.Namespace, store: Bucket, folder: Path) -> R
         contestants.restic(store, "restic-pass", source, fresh(folder / "restic"), logs)
         restic_before = store.size("restic-pass/")
     trees.change(source / "ibdata1", 0.01)
-    seconds, used = contestants.ours(store, "pass", source, target, logs)
+    seconds, used = contestants.ours(store, "pass", source, target, logs, 2)
     changed: Result = {"ours_s": round(seconds, 2), "ours": shown(used), "ours_bytes": store.size("pass/") - before}
     if has_restic:
         environment = contestants.restic_environment(store, "restic-pass")
@@ -128,7 +128,7 @@ def second_passes(options: argparse.Namespace, store: Bucket, folder: Path) -> R
     count = int(100_000 * options.scale)
     trees.tiny(fresh(source), count)
     contestants.ours(store, "unchanged", source, fresh(target), logs)
-    seconds, used = contestants.ours(store, "unchanged", source, target, logs)
+    seconds, used = contestants.ours(store, "unchanged", source, target, logs, 2)
     store.empty("unchanged/")
     return {
         "changed_1_percent": changed,

@@ -28,9 +28,11 @@ def mover_environment(bucket: Bucket, prefix: str) -> dict[str, str]:
     }
 
 
-def ours(bucket: Bucket, prefix: str, source: Path, target: Path, logs: Path) -> tuple[float, dict[str, Usage]]:
-    """Push and pull at once, as two Jobs do; seconds until both have ended, and what each took."""
-    environment = mover_environment(bucket, prefix)
+def ours(
+    bucket: Bucket, prefix: str, source: Path, target: Path, logs: Path, number: int = 1
+) -> tuple[float, dict[str, Usage]]:
+    """Pass `number`, push and pull at once, as two Jobs do; seconds until both have ended, and what each took."""
+    environment = {**mover_environment(bucket, prefix), "MOVER_PASS": str(number)}
     command = [sys.executable, "-m", "mover"]
     settle()
     pull = start([*command, "pull", "--path", str(target)], logs / "pull.log", environment)
