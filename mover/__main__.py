@@ -1,4 +1,4 @@
-"""The command line: `python -m mover push|pull|verify|clean`.
+"""The command line: `python -m mover push|pull|verify|clean|gc`.
 
 Exit statuses are those of `mover.errors`, and 143 after SIGTERM.
 """
@@ -17,6 +17,7 @@ from typing import Any
 from mover import settings as mover_settings
 from mover.clean import clean
 from mover.errors import MoverError, Stopped, UsageError
+from mover.gc import collect_garbage
 from mover.objectstore import ObjectStore
 from mover.pull import pull
 from mover.push import push
@@ -37,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     ):
         commands.add_parser(name, help=what).add_argument("--path", required=True, metavar="PATH")
     commands.add_parser("clean", help="remove everything of this volume from the object store")
+    commands.add_parser("gc", help="remove from the object store what killed pushes left and nobody needs")
     given = parser.parse_args(arguments)
 
     counters = Counters()
@@ -79,6 +81,8 @@ def _run(
         return pull(settings, given.path, store, reporter)
     if given.command == "verify":
         return verify(settings, given.path, store, reporter)
+    if given.command == "gc":
+        return collect_garbage(settings, store, reporter)
     return clean(store, reporter)
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import functools
 import os
 import random
+import re
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import boto3
 from botocore.config import Config
@@ -32,6 +33,9 @@ T = TypeVar("T")
 
 _FIRST_DELAY = 0.2
 _LONGEST_DELAY = 8.0
+_LONGEST_SILENCE = 60.0
+_SHORTEST_SILENCE = 0.5
+_NO_OBJECT = re.compile(rb"\s*(<\?xml[^>]*>\s*)?<Error>.{0,1000}?<Code>(\w+)</Code>", re.DOTALL)
 
 _REFUSALS = {
     "InvalidAccessKeyId": "it does not know the access key; check the object store's key pair",
@@ -65,11 +69,13 @@ class ObjectStore:
     """One bucket and prefix. Thread-safe. Names given and returned are below the prefix."""
 
     def __init__(self, settings: Settings, *, connections: int = 16) -> None:
-        self.where = f"{settings.endpoint or 'AWS S3'}, bucket {settings.bucket}"
+        self.where = f"{settings.endpoint or 'AWS S3'}, bucket {settings.bucket}, volume {settings.volume}"
         self._bucket = settings.bucket
         self._prefix = settings.prefix + "/"
         self._retry_seconds = settings.retry_seconds
         self._stopping = threading.Event()
+        # Whoever waits for one answer longer than half of that time has no time left to ask again.
+        silence = max(_SHORTEST_SILENCE, min(_LONGEST_SILENCE, settings.retry_seconds / 2))
         self._ca_file = _ca_file(settings.ca_bundle_pem)
         try:
             self._client = boto3.session.Session().client(
@@ -89,8 +95,8 @@ class ObjectStore:
                     },
                     request_checksum_calculation="when_required",
                     response_checksum_validation="when_required",
-                    connect_timeout=10,
-                    read_timeout=60,
+                    connect_timeout=min(10.0, silence),
+                    read_timeout=silence,
                     retries={"total_max_attempts": 1},
                     max_pool_connections=connections,
                     user_agent_extra="kubemotion-mover",
@@ -122,6 +128,7 @@ class ObjectStore:
                 raise
             with answer["Body"] as body:
                 data: bytes = body.read()
+            _require_object(data)
             if length is not None and answer["ResponseMetadata"]["HTTPStatusCode"] == 200:
                 # The store does not know ranges and sent everything.
                 return data[start : start + length]
@@ -129,8 +136,23 @@ class ObjectStore:
 
         return self._attempt(f"get {name}", fetch)
 
+    def sizes(self, below: str = "") -> Iterator[tuple[str, int]]:
+        """The names of all objects that begin with `below`, in order, each with its size."""
+        for page in self._pages(below):
+            for each in page.get("Contents", []):
+                yield each["Key"].removeprefix(self._prefix), each["Size"]
+
     def list(self, below: str = "", *, folders: bool = False) -> Iterator[str]:
         """The names of all objects that begin with `below`, in order; with `folders`, the next path parts instead."""
+        for page in self._pages(below, folders=folders):
+            if folders:
+                found = [each["Prefix"].rstrip("/") for each in page.get("CommonPrefixes", [])]
+            else:
+                found = [each["Key"] for each in page.get("Contents", [])]
+            for key in found:
+                yield key.removeprefix(self._prefix)
+
+    def _pages(self, below: str, *, folders: bool = False) -> Iterator[Any]:
         token: dict[str, str] = {}
         while True:
             arguments = {"Bucket": self._bucket, "Prefix": self._prefix + below, **token}
@@ -139,12 +161,7 @@ class ObjectStore:
             page = self._attempt(
                 f"list {below or 'the prefix'}", functools.partial(self._client.list_objects_v2, **arguments)
             )
-            if folders:
-                found = [each["Prefix"].rstrip("/") for each in page.get("CommonPrefixes", [])]
-            else:
-                found = [each["Key"] for each in page.get("Contents", [])]
-            for key in found:
-                yield key.removeprefix(self._prefix)
+            yield page
             if not page.get("IsTruncated"):
                 return
             token = {"ContinuationToken": page["NextContinuationToken"]}
@@ -187,18 +204,20 @@ class ObjectStore:
             )
             for upload in page.get("Uploads", []):
                 self._attempt(
-                    "abort a multipart upload",
-                    functools.partial(
-                        self._client.abort_multipart_upload,
-                        Bucket=self._bucket,
-                        Key=upload["Key"],
-                        UploadId=upload["UploadId"],
-                    ),
+                    f"abort the multipart upload of {upload['Key']}", functools.partial(self._abort_upload, upload)
                 )
                 count += 1
             if not page.get("IsTruncated"):
                 return count
             marker = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
+
+    def _abort_upload(self, upload: dict[str, Any]) -> None:
+        try:
+            self._client.abort_multipart_upload(Bucket=self._bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+        except ClientError as error:
+            # An attempt whose answer got lost may have done it.
+            if _code(error) != "NoSuchUpload":
+                raise
 
     def stop(self) -> None:
         """Let waiting retries give up at once."""
@@ -219,13 +238,16 @@ class ObjectStore:
                 return call()
             except (ClientError, BotoCoreError, HTTPError, OSError) as error:
                 reason = self._transient_reason(what, error)
-            if time.monotonic() + delay > deadline or self._stopping.is_set():
+                asked = _retry_after(error)
+            left = deadline - time.monotonic()
+            if delay > left or self._stopping.is_set():
                 raise StoreUnavailable(
                     f"The object store ({self.where}) could not {what}: {reason}. "
                     f"Tried for {self._retry_seconds:.0f} seconds. Check that it is up and reachable from this "
                     "cluster, then start again: what was transferred stays."
                 )
-            self._stopping.wait(delay * random.uniform(0.5, 1.0))
+            # Who asks for more time than there is gets a last try at the end of it.
+            self._stopping.wait(max(delay * random.uniform(0.5, 1.0), min(asked, left)))
             delay = min(delay * 2, _LONGEST_DELAY)
 
     def _transient_reason(self, what: str, error: Exception) -> str:
@@ -257,6 +279,22 @@ class ObjectStore:
 
 def _code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", "unknown"))
+
+
+def _retry_after(error: Exception) -> float:
+    """For how many seconds the store wants to be left alone."""
+    if not isinstance(error, ClientError):
+        return 0.0
+    said = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("retry-after", "")
+    return float(said) if said.isdecimal() else 0.0
+
+
+def _require_object(data: bytes) -> None:
+    """Some stores begin to answer with a success and then cannot go on; what they say instead is no object's bytes."""
+    found = _NO_OBJECT.match(data)
+    if found:
+        said: Any = {"Error": {"Code": found.group(2).decode()}, "ResponseMetadata": {"HTTPStatusCode": 500}}
+        raise ClientError(said, "GetObject")
 
 
 def _ca_file(pem: str) -> str | None:

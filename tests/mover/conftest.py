@@ -22,6 +22,7 @@ import pytest
 from demo.s3 import RunningS3, running_s3
 from mover import settings as mover_settings
 from mover.clean import clean
+from mover.gc import collect_garbage
 from mover.objectstore import ObjectStore
 from mover.pull import pull
 from mover.push import push
@@ -64,6 +65,8 @@ class Bench:
             with Reporter(Counters(), stream=said) as reporter:
                 if command == "clean":
                     return clean(store, reporter)
+                if command == "gc":
+                    return collect_garbage(settings, store, reporter)
                 return {"push": push, "pull": pull, "verify": verify}[command](settings, str(path), store, reporter)
         finally:
             store.close()
