@@ -158,6 +158,8 @@ class _Pass:
         if wanted.kind == HARD_LINK:
             self._hard_link(path, wanted)
             return
+        if wanted.kind == FILE:
+            self._volume.expect(wanted.size, self._label)
         actual = self._actual(path)
         if actual is None or not _same_thing(actual[0], wanted):
             if not self._make(path, wanted):
@@ -311,7 +313,7 @@ class _Pass:
         except OSError as error:
             raise self._unreadable(path, error) from error
         try:
-            for stretch in reading_plan(handle, os.fstat(handle), 0):
+            for stretch in reading_plan(handle, self._volume.status_of(handle), 0):
                 begin, length = stretch.index * CHUNK_BYTES, stretch.count * CHUNK_BYTES
                 if stretch.hole:
                     full, tail = divmod(min(length, size - begin), CHUNK_BYTES)

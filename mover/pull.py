@@ -14,6 +14,7 @@ from typing import Any
 from mover.blocks import CHUNK_BYTES, HOLE, ZEROS, ContentDigest, zero_tail_digest
 from mover.compare import Comparison
 from mover.crypto import VolumeKeys
+from mover.device import volume_at
 from mover.earlier import EVERYTHING, earlier_pass, require_untouched
 from mover.entries import (
     DIRECTORY,
@@ -35,8 +36,8 @@ from mover.objectstore import ObjectStore
 from mover.pace import Pace
 from mover.report import Counters, Reporter
 from mover.settings import Settings
-from mover.state import State
-from mover.tree import Volume, sync
+from mover.state import State, state_of
+from mover.tree import Volume
 from mover.writing import Destination, Target
 
 _SHORTEST_PAUSE = 0.05
@@ -50,9 +51,9 @@ def pull(settings: Settings, path: str, store: ObjectStore, reporter: Reporter) 
     """Restore the volume below `path`; the fields of the result line."""
     began = time.monotonic()
     keys = VolumeKeys(settings.data_key, settings.prefix)
-    volume = Volume(path)
+    volume = volume_at(path, block=settings.block)
     require_directory(volume, f"destination volume {settings.volume}")
-    state = State(volume)
+    state = state_of(volume)
     comparison = Comparison(settings, volume, store, keys, reporter)
     if not state.exists():
         foreign = volume.names(b"")
@@ -67,9 +68,9 @@ def pull(settings: Settings, path: str, store: ObjectStore, reporter: Reporter) 
             state.record(before.run, EVERYTHING)
     restore = _Restore(settings, volume, store, keys, state, reporter.counters)
     run = restore.follow()
-    sync(volume.root)
+    volume.sync()
     result = comparison.repair(run, before_root=state.remove)
-    sync(volume.root)
+    volume.sync()
     return _result(result, reporter.counters, began)
 
 
@@ -201,6 +202,7 @@ class _Restore:
                 self._counters.phase = "pull"
                 self._heard = time.monotonic()
                 pause = _SHORTEST_PAUSE
+                self._require_same_mode(reader)
                 self._take_totals(reader)
                 self._apply(reader, records)
                 continue
@@ -217,6 +219,15 @@ class _Restore:
                 self._counters.phase = "wait"
             self._pause(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _require_same_mode(self, reader: JournalReader) -> None:
+        if reader.head.get("device", False) == self._volume.is_device:
+            return
+        there, here = ("a device", "a file system") if reader.head.get("device") else ("a file system", "a device")
+        raise DestinationRefused(
+            f"The source volume {self._settings.volume} is {there} and the destination is {here}. "
+            "Give a claim with the same volumeMode."
+        )
 
     def _take_totals(self, reader: JournalReader) -> None:
         totals = reader.head.get("totals")
@@ -279,6 +290,7 @@ class _Restore:
                 return
             if kept is not None:
                 self._known_chunks = known[0].chunks()
+        self._volume.expect(entry.size, self._settings.volume)
         chunks, entry.chunks = entry.chunks or [], None
         fresh = self._fresh and not self._trusting and not self._after_void
         self._after_void = False
@@ -309,7 +321,7 @@ class _Restore:
                 if self._has(item):
                     self._counters.add(bytes_done=length)
                 else:
-                    self._take_zeros(target, offset, length, hole=item[0] == HOLE)
+                    self._take_zeros(target, offset, length, hole=item[0] == HOLE or self._volume.is_device)
                 continue
             self._index += 1
             self._content.add(decode_bytes(item[0]))

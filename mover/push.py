@@ -17,6 +17,7 @@ from typing import Any
 
 from mover.blocks import BLOCK_BYTES, CHUNK_BYTES, HOLE, ZEROS, ContentDigest, zero_tail_digest
 from mover.crypto import VolumeKeys
+from mover.device import volume_at
 from mover.entries import (
     FILE,
     HARD_LINK,
@@ -52,7 +53,7 @@ from mover.reading import (
 )
 from mover.report import Counters, Reporter
 from mover.settings import Settings
-from mover.tree import Volume, entry_of, read_xattrs
+from mover.tree import Volume, entry_of
 
 _BATCH_BYTES = BLOCK_BYTES
 _BATCH_ITEMS = 1024
@@ -65,7 +66,7 @@ def push(settings: Settings, path: str, store: ObjectStore, reporter: Reporter) 
     """Bring the tree at `path` into the object store; the fields of the result line."""
     began = time.monotonic()
     keys = VolumeKeys(settings.data_key, settings.prefix)
-    volume = Volume(path)
+    volume = volume_at(path, block=settings.block)
     _require_directory(volume, settings.volume)
     counters = reporter.counters
     counters.phase = "scan"
@@ -125,6 +126,7 @@ class _Push:
         self._packs = [run]
         self._bases, pass_number = self._open_bases(store, runs)
         head = {"format": FORMAT, "run": run, "pass": pass_number, "chunk": CHUNK_BYTES, "packs": self._packs}
+        head["device"] = volume.is_device
         self._outlet = Outlet(store, keys, run, head, self._counters, settings.workers, Pace(settings.bytes_per_second))
         self._reader = SourceReader(volume, keys, run, settings.volume)
         self._pool = ThreadPoolExecutor(settings.workers, thread_name_prefix="read")
@@ -298,7 +300,7 @@ class _Push:
         if entry is None:
             os.close(handle)
             return None
-        entry.xattrs = read_xattrs(handle)
+        entry.xattrs = self._volume.xattrs_of(handle)
         if written_just_now(status):
             # Should this run end within the file, the next must not go on in it.
             entry.flags = UNSTABLE
@@ -332,7 +334,7 @@ class _Push:
         """The end of a large file; when it changed meanwhile it is read again right here, which is rare."""
         assert large.before is not None
         try:
-            steady = not (large.short or large.fresh) and unchanged(large.before, os.fstat(large.handle))
+            steady = not (large.short or large.fresh) and unchanged(large.before, self._volume.status_of(large.handle))
         finally:
             os.close(large.handle)
         if steady:

@@ -26,7 +26,7 @@ from mover.crypto import RunKeys, VolumeKeys
 from mover.entries import FILE, UNSTABLE, Entry, Record, encode_bytes, join, readable, to_record
 from mover.errors import SourceUnreadable
 from mover.journal import LEAVE
-from mover.tree import Volume, data_ranges, entry_of, looks_sparse, read_xattrs
+from mover.tree import Volume, data_ranges, entry_of, looks_sparse
 
 ATTEMPTS = 4
 
@@ -136,7 +136,7 @@ class SourceReader:
                 if error.errno in (errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.ENOTDIR, errno.ESTALE):
                     return None
                 raise self.unreadable(path, error) from error
-        status = os.fstat(handle)
+        status = self._volume.status_of(handle)
         if not stat.S_ISREG(status.st_mode):
             os.close(handle)
             return None
@@ -223,8 +223,8 @@ class SourceReader:
                     found = list(data_ranges(handle, size))
                     ranges = found if found != [(0, size)] else None
                 got = _read_into(handle, room[:size], 0)
-                xattrs = read_xattrs(handle)
-                after = os.fstat(handle)
+                xattrs = self._volume.xattrs_of(handle)
+                after = self._volume.status_of(handle)
             except OSError as error:
                 raise self.unreadable(path, error) from error
             finally:

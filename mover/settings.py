@@ -26,6 +26,8 @@ class Settings:
     session_token: str = field(repr=False)
     data_key: bytes = field(repr=False)
     volume: str
+    # Whether the path is a raw device (volumeMode Block) and not a file system.
+    block: bool
     # Which pass of the volume this is; a puller waits for a run of it. 0 leaves it to what is in the store.
     pass_number: int
     workers: int
@@ -73,6 +75,9 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     path_style = environment.get("MOVER_S3_PATH_STYLE", "") or "false"
     if path_style not in ("true", "false"):
         problems.append("MOVER_S3_PATH_STYLE must be true or false")
+    mode = environment.get("MOVER_VOLUME_MODE", "") or "Filesystem"
+    if mode not in ("Filesystem", "Block"):
+        problems.append("MOVER_VOLUME_MODE must be Filesystem or Block")
     settings = Settings(
         endpoint=environment.get("MOVER_S3_ENDPOINT", ""),
         region=environment.get("MOVER_S3_REGION", "") or "us-east-1",
@@ -85,6 +90,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         session_token=environment.get("AWS_SESSION_TOKEN", ""),
         data_key=data_key,
         volume=environment.get("MOVER_VOLUME", "") or prefix,
+        block=mode == "Block",
         pass_number=int(number("MOVER_PASS", 0.0, least=0.0)),
         workers=min(64, int(number("MOVER_WORKERS", float(_cores())) + 0.5)),
         bytes_per_second=number("MOVER_BYTES_PER_SECOND", 0.0, least=0.0),

@@ -14,6 +14,11 @@ _MOST_RUNS = 4
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
+def state_of(volume: Volume) -> State:
+    """What a puller remembers at this destination."""
+    return _Nothing(volume) if volume.is_device else State(volume)
+
+
 class State:
     """The state folder of a volume under restoration."""
 
@@ -57,6 +62,22 @@ class State:
     def remove(self) -> None:
         """The restoration is complete."""
         shutil.rmtree(self._folder)
+
+
+class _Nothing(State):
+    """On a device nothing can be remembered: whatever is there is compared, and is the mover's to overwrite."""
+
+    def exists(self) -> bool:
+        return True
+
+    def applied(self) -> dict[str, int]:
+        return {}
+
+    def record(self, run: str, segments: int) -> None:
+        """Nothing."""
+
+    def remove(self) -> None:
+        """Nothing."""
 
 
 def _boot_id() -> str:

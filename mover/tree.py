@@ -27,6 +27,8 @@ _NO_XATTRS: Mapping[str, bytes] = {}
 class Volume:
     """A tree on disk, by its root directory."""
 
+    is_device = False
+
     def __init__(self, path: str) -> None:
         self.root = os.fsencode(path).rstrip(b"/") or b"/"
         self._base = self.root if self.root != b"/" else b""
@@ -61,6 +63,21 @@ class Volume:
         """lstat of `path`."""
         with self.reach(path) as reached:
             return os.lstat(reached)
+
+    def status_of(self, handle: int) -> os.stat_result:
+        """fstat of an open file."""
+        return os.fstat(handle)
+
+    def xattrs_of(self, handle: int) -> Mapping[str, bytes]:
+        """The extended attributes of an open file."""
+        return read_xattrs(handle)
+
+    def expect(self, size: int, label: str) -> None:
+        """A file of `size` bytes is about to be restored; where it does not fit is said when it does not."""
+
+    def sync(self) -> None:
+        """Write everything of the file system to its disk; OSError when that failed."""
+        sync(self.root)
 
     def xattrs(self, path: bytes) -> Mapping[str, bytes]:
         """The extended attributes of `path`, not following it when it is a symlink."""

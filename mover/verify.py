@@ -7,20 +7,20 @@ from typing import Any
 
 from mover.compare import Comparison
 from mover.crypto import VolumeKeys
+from mover.device import volume_at
 from mover.errors import IntegrityError
 from mover.journal import list_runs, read_manifest
 from mover.objectstore import ObjectStore
 from mover.pull import require_directory
 from mover.report import Reporter
 from mover.settings import Settings
-from mover.tree import Volume
 
 
 def verify(settings: Settings, path: str, store: ObjectStore, reporter: Reporter) -> dict[str, Any]:
     """The fields of the result line; IntegrityError says what differs."""
     began = time.monotonic()
     keys = VolumeKeys(settings.data_key, settings.prefix)
-    volume = Volume(path)
+    volume = volume_at(path, block=settings.block)
     require_directory(volume, f"volume {settings.volume}")
     runs = list_runs(store)
     if not runs:

@@ -28,6 +28,8 @@ class Destination:
 
     def make_directory(self, path: bytes) -> None:
         """A directory at `path` into which this process may write, whatever was there."""
+        if not path and self.volume.is_device:
+            return
         try:
             with self.volume.reach(path) as reached:
                 try:
@@ -220,11 +222,13 @@ class Target:
             if self._handle is None:
                 with self._destination.volume.reach(self.path) as reached:
                     self._handle = self._open(reached)
-                    if self._size > BLOCK_BYTES or not self._fresh:
+                    if (self._size > BLOCK_BYTES or not self._fresh) and not self._destination.volume.is_device:
                         os.ftruncate(self._handle, self._size)
             return self._handle
 
     def _open(self, reached: bytes) -> int:
+        if self._destination.volume.is_device:
+            return os.open(reached, _OPEN)
         if self._fresh:
             try:
                 return os.open(reached, _OPEN | _NEW, 0o600)
@@ -259,6 +263,9 @@ class Target:
     def _complete(self) -> None:
         if self._handle is None and self._kept_size == self._size:
             # Nothing of it changed but perhaps its metadata, which is compared at the end.
+            return
+        if self._destination.volume.is_device:
+            self.abandon()
             return
         try:
             handle = self._opened()

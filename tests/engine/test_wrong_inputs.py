@@ -188,7 +188,9 @@ def test_a_wrong_key_pair_is_said_by_the_mover(estate: Estate) -> None:
     migration = estate.drive(estate.start(), until=lambda migration: migration.is_finished)
     assert migration.status == Status.FAILED, told(migration)
     # Whichever of push and pull asks first.
-    assert re.search("could not be moved: pu(sh|ll): .*check the object store's key pair", migration.reason), migration.reason
+    assert re.search("could not be moved: pu(sh|ll): .*check the object store's key pair", migration.reason), (
+        migration.reason
+    )
     assert "wrong-sesame" not in told(migration)
     # The data cannot be cleared away with this key pair either: that is said, and tried again.
     migration = estate.drive(

@@ -198,7 +198,7 @@ def test_a_file_that_never_holds_still_is_reported_and_not_torn_silently(
         return read_xattrs(handle)
 
     # A file's attributes are read between its content and the last look at its times.
-    monkeypatch.setattr("mover.reading.read_xattrs", meanwhile)
+    monkeypatch.setattr("mover.tree.read_xattrs", meanwhile)
     pushed = bench.run("push", source)
     monkeypatch.undo()
     assert "changed-while-read" in [each["what"] for each in pushed["changed"]]

@@ -25,8 +25,7 @@ def test_a_puller_that_started_first_restores_while_the_push_goes_on(
     puller = bench.start("pull", destination)
     until(lambda: (destination / ".kubemotion-mover").is_dir())
     # The pusher is held back, so that it cannot be done before the puller has begun to restore.
-    bench.s3.faults.latency = 0.1
-    pusher = bench.start("push", source)
+    pusher = bench.start("push", source, environment={"MOVER_BYTES_PER_SECOND": str(3 << 20)})
     until(
         lambda: bool(bench.objects("journal/")) and any(name != ".kubemotion-mover" for name in os.listdir(destination))
     )
@@ -92,8 +91,7 @@ def test_a_restarted_push_does_not_send_again_what_the_journal_has(
     size = 60 << 20
     for number in range(4):
         (source / f"noise-{number}").write_bytes(random_bytes(size // 4, number))
-    bench.s3.faults.latency = 0.1
-    pusher = bench.start("push", source)
+    pusher = bench.start("push", source, environment={"MOVER_BYTES_PER_SECOND": str(3 << 20)})
     until(lambda: len(bench.objects("packs/")) >= 4)
     until(lambda: len(bench.objects("journal/")) >= 3)
     pusher.kill()

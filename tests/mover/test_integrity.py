@@ -237,7 +237,7 @@ def test_a_destination_that_is_emptied_before_the_last_look_fails_the_pull(
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
     # Once everything is written the pull syncs; only then does it look at the whole tree.
-    monkeypatch.setattr("mover.pull.sync", emptied)
+    monkeypatch.setattr("mover.tree.sync", emptied)
     with pytest.raises(IntegrityError) as caught:
         pushed.run("pull", destination)
     assert caught.value.code == "destination-differs"
