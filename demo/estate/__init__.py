@@ -10,6 +10,7 @@ import asyncio
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,11 +47,16 @@ async def plant(api: ClusterAPI, name: str, *, megabytes: float = 200) -> None:
     _note_planted(api)
 
 
-def plant_running(cluster: Any, name: str, *, megabytes: float = 200) -> None:
-    """The same from another thread, for a cluster of `running_clusters`."""
+def plant_running(
+    cluster: Any, name: str, *, megabytes: float = 200, claim_classes: tuple[str, str] | None = None
+) -> None:
+    """The same from another thread, for a cluster of `running_clusters`.
+
+    `claim_classes` are other storage classes for the claims: one for the database, one for the shared volume.
+    """
     if cluster.call(_was_planted):
         return
-    cluster.call(lambda api: _plant_cluster(api, name))
+    cluster.call(lambda api: _plant_cluster(api, name, claim_classes))
     if name == "dev":
         deadline = time.monotonic() + BINDING_SECONDS
         while (folders := cluster.call(_claim_folders)) is None:
@@ -74,10 +80,12 @@ def _note_planted(api: ClusterAPI) -> None:
     _marker(api).touch()
 
 
-def _plant_cluster(api: ClusterAPI, name: str) -> None:
+def _plant_cluster(api: ClusterAPI, name: str, claim_classes: tuple[str, str] | None = None) -> None:
     site = SITES[name]
     for resource, obj in cluster_objects(site):
         _ensure(api, resource, obj)
+    if claim_classes is not None:
+        site = replace(site, block_class=claim_classes[0], shared_class=claim_classes[1])
     if name == "dev":
         _ensure(api, "namespaces", cms.namespace())
         for claim in cms.claims(site):
