@@ -42,6 +42,13 @@ class _Group:
     stored: Future[int] | None = None
 
 
+def _joined(one: _Group, other: _Group) -> _Group:
+    """Two groups in one; raises what failed about the other's pack, which is no longer on its way."""
+    if other.stored is not None:
+        other.stored.result()
+    return _Group(one.records + other.records, one.files + other.files, one.bytes + other.bytes)
+
+
 class Outlet:
     """Writes one run. `put` blocks when the object store is slower than the source."""
 
@@ -191,31 +198,31 @@ class Outlet:
 
     def _tell(self) -> None:
         looked = time.monotonic()
-        ended = False
-        while not ended:
+        waiting: list[_Group | None] = []
+        while True:
             try:
-                group = self._groups.get(timeout=_HEARTBEAT)
+                group = waiting.pop() if waiting else self._groups.get(timeout=_HEARTBEAT)
             except queue.Empty:
                 self._append(_Group())
                 continue
-            told = _Group()
-            while group is not None:
-                if group.stored is not None:
-                    self._await(group.stored)
-                told.records += group.records
-                told.files += group.files
-                told.bytes += group.bytes
-                if len(told.records) >= _RECORDS_PER_SEGMENT:
-                    break
+            if group is None:
+                return
+            if group.stored is not None:
+                self._await(group.stored)
+            told = group
+            # What is stored as well is told at once, but nothing that is stored waits for something that is not.
+            while len(told.records) < _RECORDS_PER_SEGMENT and not waiting:
                 try:
-                    group = self._groups.get_nowait()
+                    following = self._groups.get_nowait()
                 except queue.Empty:
                     break
-            ended = group is None
+                if following is None or (following.stored is not None and not following.stored.done()):
+                    waiting.append(following)
+                else:
+                    told = _joined(told, following)
             if self._failure is not None:
                 return
-            if told.records:
-                self._append(told)
+            self._append(told)
             if time.monotonic() - looked > _LOOK_FOR_OTHERS:
                 self._step_back_if_superseded()
                 looked = time.monotonic()
