@@ -236,8 +236,8 @@ def _described(api: ClusterAPI, volume: Object) -> Object:
     consumers = _consumers(api, reference)
     nodes = api.list("nodes")
     attached = next((node for node in nodes if consumers and node["metadata"]["name"] == consumers[0]["node"]), None)
-    copies = parameters_of(api, volume).get("repl", "1")
-    copies = int(copies) if copies.isdigit() else 1
+    wanted = parameters_of(api, volume).get("repl", "1")
+    copies = int(wanted) if wanted.isdigit() else 1
     shared = "ReadWriteMany" in spec.get("accessModes", ())
     sorted_nodes = sorted(nodes, key=lambda node: _digest(name + node["metadata"]["name"]))
     labels = {"pvc": reference.get("name", ""), "namespace": reference.get("namespace", "")} if claim else {}
