@@ -120,8 +120,6 @@ def bind(remote: Remote, registry: Registry, volume: Object, claim: Object) -> N
         there = remote.get(claims, place, name)
         if there is None:
             raise RemoteError(f'persistentvolumeclaims "{name}" not found', 404)
-        if (there.get("status") or {}).get("phase") == "Bound":
-            return
         found = remote.get(volumes, "", volume["metadata"]["name"])
         reference = (found or {}).get("spec", {}).get("claimRef")
         if found is not None and reference and reference.get("uid") != there["metadata"]["uid"]:
@@ -132,6 +130,8 @@ def bind(remote: Remote, registry: Registry, volume: Object, claim: Object) -> N
             except RemoteError as refusal:
                 if refusal.code != 409:
                     raise
+        elif reference and (there.get("status") or {}).get("phase") == "Bound":
+            return
         if time.monotonic() > deadline:
             raise RemoteError(f"PVC {place}/{name} is not bound yet")
         time.sleep(LOOK_SECONDS)

@@ -204,6 +204,10 @@ def _follow_bound_volume(api: ClusterAPI, claim: Object) -> None:
             message = "Bound claim has lost its PersistentVolume. Data on the volume is lost!"
             api.record_event(claim, "Warning", "ClaimLost", message, component=CONTROLLER)
         return
+    if "claimRef" not in volume["spec"] and "deletionTimestamp" not in volume["metadata"]:
+        # A claim that was copied with its annotations, or a volume that lost its reference.
+        _bind(api, claim, volume)
+        return
     wanted = claim["spec"]["resources"]["requests"]["storage"]
     if quantity(wanted) > quantity(volume["spec"]["capacity"]["storage"]):
         volume["spec"]["capacity"]["storage"] = wanted
