@@ -19,7 +19,7 @@ from django.utils import timezone
 from clusters.kube.errors import KubeError, NotFound
 from migrations_app import live
 from migrations_app.engines.native import manifests, measuring, movers
-from migrations_app.engines.native.manifests import Direction
+from migrations_app.engines.native.privileges import Direction
 from migrations_app.engines.native.sides import connection_to
 from migrations_app.models import Migration, MigrationVolume, Stage, Status
 

@@ -5,6 +5,9 @@
     claims.py         claims as a cluster has them, and who uses them
     survey.py         the look around before anything is touched: the plan, and the first stage
     manifests.py      Jobs, Secrets, claims and namespaces as plain dicts
+    privileges.py     with which power a mover runs: root with few capabilities, or nobody in particular
+    placement.py      on which nodes movers run, and how many at once
+    settling.py       both of these, asked of the clusters for one volume
     places.py         namespaces and claims on the destination
     movers.py         a volume's two Jobs: started, looked at, ended
     measuring.py      from progress lines to bars, a rate and the time to go

@@ -7,29 +7,24 @@ from __future__ import annotations
 
 import base64
 import posixpath
-from typing import Any, Literal
+from typing import Any
 
 from django.conf import settings
 
 from clusters.models import ObjectStore
+from migrations_app.engines.native import privileges
+from migrations_app.engines.native.placement import Placement
+from migrations_app.engines.native.privileges import Direction, Power
 from migrations_app.models import Migration, MigrationVolume
 from migrations_app.resources.marks import MANAGED_BY, MIGRATION_LABEL, SOURCE_ANNOTATION
 from migrations_app.resources.transform import FOREIGN_ANNOTATIONS
 
 Object = dict[str, Any]
-Direction = Literal["push", "pull"]
 MOUNT_PATH = "/data"
 VOLUME_LABEL = "kubemotion.io/volume"
 # Exit codes of the mover that trying again cannot mend: usage, refused store, integrity, no space, unreadable, foreign.
 HOPELESS_EXIT_CODES = [2, 4, 5, 6, 7, 8]
 RETRIES = 6
-# Root without root's power: to read every file, whoever owns it, and on the destination to give it back to its owner
-# with its modes and attributes. Nothing else: no privilege escalation, no other capability, a read-only root. There is
-# no fsGroup, because with one the kubelet would give all files of the volume to that group.
-CAPABILITIES: dict[str, list[str]] = {
-    "push": ["DAC_READ_SEARCH"],
-    "pull": ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "MKNOD", "SETFCAP"],
-}
 
 
 def job_name(direction: Direction, volume: MigrationVolume) -> str:
@@ -87,15 +82,17 @@ def secret(direction: Direction, migration: Migration, volume: MigrationVolume, 
     }
 
 
-def job(direction: Direction, migration: Migration, volume: MigrationVolume, user: Object | None = None) -> Object:
-    """The Job that carries the volume. `user` is a pod that holds the claim to its node: the mover goes there too."""
+def job(
+    direction: Direction, migration: Migration, volume: MigrationVolume, power: Power, placement: Placement
+) -> Object:
+    """The Job that carries the volume, with this power and in this place."""
     name = job_name(direction, volume)
     pod: Object = {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 10,
-        "securityContext": {"runAsUser": 0, "seccompProfile": {"type": "RuntimeDefault"}},
+        "securityContext": privileges.pod_context(power),
         "containers": [
             {
                 "name": "mover",
@@ -108,11 +105,7 @@ def job(direction: Direction, migration: Migration, volume: MigrationVolume, use
                 ],
                 "terminationMessagePolicy": "FallbackToLogsOnError",
                 "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "512Mi"}},
-                "securityContext": {
-                    "allowPrivilegeEscalation": False,
-                    "readOnlyRootFilesystem": True,
-                    "capabilities": {"drop": ["ALL"], "add": CAPABILITIES[direction]},
-                },
+                "securityContext": privileges.container_context(direction, power),
                 "volumeMounts": [
                     {"name": "data", "mountPath": MOUNT_PATH, **({"readOnly": True} if direction == "push" else {})},
                     {"name": "tmp", "mountPath": "/tmp"},
@@ -124,9 +117,10 @@ def job(direction: Direction, migration: Migration, volume: MigrationVolume, use
             {"name": "tmp", "emptyDir": {}},
         ],
     }
-    if user is not None:
-        pod["affinity"] = {"nodeAffinity": _on_node(user["spec"]["nodeName"])}
-        pod["tolerations"] = user["spec"].get("tolerations", [])
+    pod |= placement.spec()
+    # Rather side by side than on each other's way to the network and the disks.
+    spread = {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway"}
+    pod["topologySpreadConstraints"] = [{**spread, "labelSelector": {"matchLabels": labels(migration)}}]
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -153,11 +147,6 @@ def job(direction: Direction, migration: Migration, volume: MigrationVolume, use
             },
         },
     }
-
-
-def _on_node(name: str) -> Object:
-    term = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [name]}]}
-    return {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}
 
 
 # What a cluster or its management sets for itself. OpenShift's ranges of user ids (openshift.io/sa.scc.*) do travel:

@@ -13,9 +13,8 @@ from typing import Any
 
 from clusters.kube import errors
 from clusters.kube.connection import Connection
-from migrations_app.engines.native import manifests
-from migrations_app.engines.native.claims import users_of_claims
-from migrations_app.engines.native.manifests import Direction
+from migrations_app.engines.native import manifests, settling
+from migrations_app.engines.native.privileges import Direction, Power
 from migrations_app.models import Migration, MigrationVolume
 
 Object = dict[str, Any]
@@ -73,15 +72,19 @@ def selector(migration: Migration) -> str:
     return f"{manifests.MIGRATION_LABEL}={migration.pk},{manifests.VOLUME_LABEL}"
 
 
-def ensure(connection: Connection, direction: Direction, migration: Migration, volume: MigrationVolume) -> None:
-    """Make the Job and its Secret unless they are there; repeating is safe. Raises KubeError."""
+def ensure(connection: Connection, direction: Direction, migration: Migration, volume: MigrationVolume) -> Power | None:
+    """Make the Job and its Secret unless they are there; repeating is safe. Raises KubeError.
+
+    Returns the power of a Job that was made.
+    """
     name = manifests.job_name(direction, volume)
+    power: Power | None = None
     try:
         job = connection.get(JOBS, name, volume.namespace)
     except errors.NotFound:
-        user = _pod_using(connection, volume) if direction == "push" else None
+        power, placement = settling.settle(connection, direction, migration, volume)
         try:
-            job = connection.create(JOBS, manifests.job(direction, migration, volume, user))
+            job = connection.create(JOBS, manifests.job(direction, migration, volume, power, placement))
         except errors.AlreadyExists:
             job = connection.get(JOBS, name, volume.namespace)
     # The Job comes first because it owns the Secret; its pod waits until the Secret is there.
@@ -94,14 +97,7 @@ def ensure(connection: Connection, direction: Direction, migration: Migration, v
             # An earlier Job's, which goes with it.
             connection.delete("secrets", name, volume.namespace, uid=present["metadata"]["uid"])
             connection.create("secrets", secret)
-
-
-def _pod_using(connection: Connection, volume: MigrationVolume) -> Object | None:
-    """The pod beside which the pusher has to run: a volume of one node can be mounted only there."""
-    if {"ReadWriteMany", "ReadOnlyMany"} & set(volume.access_modes):
-        return None
-    users = users_of_claims(connection, volume.namespace).get(volume.claim, [])
-    return next((pod for pod in users if pod["spec"].get("nodeName")), None)
+    return power
 
 
 def movers_in(connection: Connection, migration: Migration, namespace: str) -> dict[str, Mover]:

@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from clusters.kube import errors
 from clusters.kube.connection import Connection
 from clusters.models import ClusterPair
 from migrations_app import events
 from migrations_app.engines import MigrationError, Plan
+from migrations_app.engines.native import privileges, settling
 from migrations_app.engines.native.claims import Claim, claims_in, users_of_claims, volume_of
 from migrations_app.engines.native.sides import Side, both_sides
 from migrations_app.lease import Lease
@@ -89,6 +91,8 @@ class Wanted:
 class Survey:
     """What would move, and what is wrong with that: `problems` as in a Plan."""
 
+    namespaces: dict[str, Object] = field(default_factory=dict)
+    users: dict[str, dict[str, list[Object]]] = field(default_factory=dict)
     claims: list[Claim] = field(default_factory=list)
     collected: Collected = field(default_factory=lambda: Collected([], []))
     problems: list[dict[str, str]] = field(default_factory=list)
@@ -161,6 +165,7 @@ def survey(wanted: Wanted) -> Survey:
             return found
         for namespace in wanted.namespaces:
             _claims(connection, namespace, wanted, found)
+            _powers(connection, source, namespace, found.namespaces[namespace], wanted, found)
         if wanted.include_resources:
             found.collected = collect(connection, wanted.namespaces)
             for each in found.collected.skipped:
@@ -171,6 +176,10 @@ def survey(wanted: Wanted) -> Survey:
         if found.failures():
             return found
         _classes(connection, destination, wanted, found)
+        for namespace in wanted.namespaces:
+            # One that is not there yet comes with the labels and annotations of the source's.
+            own = connection.get("namespaces", namespace) if namespace in there else found.namespaces[namespace]
+            _powers(connection, destination, namespace, own, wanted, found)
         for namespace in there:
             _claims_in_the_way(connection, destination, namespace, wanted, found)
         if wanted.include_resources:
@@ -190,6 +199,7 @@ def _namespaces(connection: Connection, side: Side, wanted: Wanted, found: Surve
             continue
         if namespace["metadata"].get("deletionTimestamp"):
             found.failure(f"The namespace {name} is being deleted on the {side}.")
+        found.namespaces[name] = namespace
 
 
 def _namespaces_like(connection: Connection, name: str) -> str:
@@ -222,6 +232,7 @@ def _permissions(connection: Connection, side: Side, wanted: Wanted, found: Surv
 def _claims(connection: Connection, namespace: str, wanted: Wanted, found: Survey) -> None:
     claims = claims_in(connection, namespace)
     users = users_of_claims(connection, namespace) if claims and wanted.include_volumes else {}
+    found.users[namespace] = users
     for claim in claims:
         found.claims.append(claim)
         if not wanted.include_volumes:
@@ -239,6 +250,25 @@ def _claims(connection: Connection, namespace: str, wanted: Wanted, found: Surve
                 "read it.",
                 "Scale its workload to zero for the time of the migration.",
             )
+
+
+def _powers(connection: Connection, side: Side, name: str, namespace: Object, wanted: Wanted, found: Survey) -> None:
+    """Tell beforehand where movers will not be root, once for all claims of a namespace that share the reason."""
+    claims = [each for each in found.claims if each.namespace == name and each.is_bound]
+    if not (wanted.include_volumes and claims):
+        return
+    direction: privileges.Direction = "push" if side.role == "source" else "pull"
+    refused = settling.refuses_root(connection, name)
+    told = []
+    for claim in claims:
+        pods = found.users[name].get(claim.name, [])
+        power = privileges.decide(direction, namespace, pods, refuses_root=refused)
+        lost = privileges.what_is_lost(direction, power)
+        if lost and lost not in told:
+            told.append(lost)
+    for lost in told:
+        said = _("Movers on the %(side)s in namespace %(namespace)s: %(lost)s")
+        found.warning(said % {"side": side, "namespace": name, "lost": lost})
 
 
 # -- the destination

@@ -1,0 +1,152 @@
+"""With which power a mover's pod runs: as much as it needs, and no more than its namespace lets in.
+
+Three answers, from what keeps everything to what keeps the least:
+
+    root         root with the few capabilities that reading, or giving back, every file takes
+    baseline     the same under the Pod Security level `baseline`, which lets in all of these but DAC_READ_SEARCH
+    restricted   no root and no capability, under Pod Security `restricted` or without a permissive SCC on OpenShift
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from django.utils.translation import gettext as _
+
+Object = dict[str, Any]
+Direction = Literal["push", "pull"]
+Level = Literal["root", "baseline", "restricted"]
+ENFORCE = "pod-security.kubernetes.io/enforce"
+# OpenShift's ranges, such as 1000680000/10000 (first id and how many) or 1000680000-1000689999.
+UID_RANGE = "openshift.io/sa.scc.uid-range"
+GROUP_RANGE = "openshift.io/sa.scc.supplemental-groups"
+# For a namespace where nothing says which id the application has: the `nonroot` of common images.
+NOBODY = 65532
+
+# To read every file, whoever owns it, and on the destination to give it back to its owner with its modes, attributes
+# and capabilities. Nothing else.
+CAPABILITIES: dict[Direction, list[str]] = {
+    "push": ["DAC_READ_SEARCH"],
+    "pull": ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "MKNOD", "SETFCAP"],
+}
+# DAC_READ_SEARCH is not among those that `baseline` lets in. DAC_OVERRIDE reads as much, and the mount is read-only.
+BASELINE_CAPABILITIES: dict[Direction, list[str]] = {"push": ["DAC_OVERRIDE"], "pull": CAPABILITIES["pull"]}
+
+
+@dataclass(frozen=True)
+class Power:
+    """What the mover's pod may do, and `why` it is not more; empty where it is all."""
+
+    level: Level
+    uid: int = 0
+    # The group of a fresh volume, so that somebody who is not root can write to it; None leaves volumes as they are.
+    fs_group: int | None = None
+    groups: tuple[int, ...] = ()
+    why: str = ""
+
+    @property
+    def keeps_everything(self) -> bool:
+        return self.level != "restricted"
+
+
+def decide(
+    direction: Direction, namespace: Object, pods: Iterable[Object] = (), *, refuses_root: bool = False
+) -> Power:
+    """The power of a mover in the namespace.
+
+    `pods` are those that use the claim, or would: objects with a pod's spec. `refuses_root` says that OpenShift lets
+    no root into this namespace.
+    """
+    enforced = (namespace["metadata"].get("labels") or {}).get(ENFORCE, "")
+    if enforced == "restricted":
+        why = _("the namespace enforces the Pod Security level restricted")
+    elif refuses_root:
+        why = _("no SecurityContextConstraints let the namespace's default service account run as root")
+    elif enforced == "baseline":
+        return Power("baseline")
+    else:
+        return Power("root")
+    pods = list(pods)
+    annotations = namespace["metadata"].get("annotations") or {}
+    first_uid, first_group = _first(annotations.get(UID_RANGE)), _first(annotations.get(GROUP_RANGE))
+    uid = next((each for pod in pods for each in _uids(pod)), None) or first_uid or NOBODY
+    group = next((each for pod in pods if (each := _context(pod).get("fsGroup")) is not None), None)
+    groups = {each for pod in pods for each in _context(pod).get("supplementalGroups") or ()}
+    if direction == "push":
+        # As a mere member of the group: an fsGroup could make the kubelet change the files of the source.
+        groups |= set() if group is None else {group}
+        return Power("restricted", uid, None, tuple(sorted(groups)), why)
+    fs_group = group if group is not None else first_group or first_uid or uid
+    return Power("restricted", uid, fs_group, tuple(sorted(groups - {fs_group})), why)
+
+
+def is_permissive(constraints: Object) -> bool:
+    """Whether OpenShift's SecurityContextConstraints let in a pod of the level `root`."""
+    allowed = set(constraints.get("allowedCapabilities") or ())
+    needed = {name for names in CAPABILITIES.values() for name in names}
+    return (constraints.get("runAsUser") or {}).get("type") == "RunAsAny" and ("*" in allowed or needed <= allowed)
+
+
+def pod_context(power: Power) -> Object:
+    """The securityContext of the pod."""
+    context: Object = {"runAsUser": power.uid, "seccompProfile": {"type": "RuntimeDefault"}}
+    if power.keeps_everything:
+        # No fsGroup: with one the kubelet would give all files of the volume to that group.
+        return context
+    context["runAsNonRoot"] = True
+    if power.fs_group is not None:
+        context |= {"fsGroup": power.fs_group, "fsGroupChangePolicy": "OnRootMismatch"}
+    if power.groups:
+        context["supplementalGroups"] = list(power.groups)
+    return context
+
+
+def container_context(direction: Direction, power: Power) -> Object:
+    """The securityContext of the mover's container."""
+    added = {"root": CAPABILITIES, "baseline": BASELINE_CAPABILITIES, "restricted": {}}[power.level].get(direction, [])
+    return {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"], **({"add": added} if added else {})},
+    }
+
+
+def what_is_lost(direction: Direction, power: Power) -> str:
+    """What people have to know of a mover without root, as one or two sentences; empty where there is nothing."""
+    if power.keeps_everything:
+        return ""
+    values = {"why": power.why, "uid": power.uid}
+    if direction == "push":
+        return (
+            _(
+                "The mover reads as user %(uid)s, because %(why)s. A file that this user may not read stops the "
+                "migration."
+            )
+            % values
+        )
+    return (
+        _(
+            "The mover writes as user %(uid)s, because %(why)s. Owners other than this one, devices and privileged "
+            "attributes are not kept; what that concerns is listed with the volume."
+        )
+        % values
+    )
+
+
+def _context(pod: Object) -> Object:
+    return (pod.get("spec") or {}).get("securityContext") or {}
+
+
+def _uids(pod: Object) -> list[int]:
+    """The users that the pod's containers are told to run as, but for root."""
+    containers = (pod.get("spec") or {}).get("containers") or ()
+    found = [(each.get("securityContext") or {}).get("runAsUser") for each in containers]
+    return [each for each in [*found, _context(pod).get("runAsUser")] if each]
+
+
+def _first(text: str | None) -> int | None:
+    """The first id of a range of OpenShift's."""
+    digits = (text or "").split(",")[0].split("/")[0].split("-")[0].strip()
+    return int(digits) if digits.isdigit() else None

@@ -1,0 +1,103 @@
+"""The movers' pods in the clusters: with which power they come, where they land, and how many at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils import translation
+
+from migrations_app.engines.native import survey
+from migrations_app.engines.native.placement import REQUIRED
+from migrations_app.engines.native.privileges import ENFORCE
+from migrations_app.models import Migration, Status
+from tests.engine.conftest import CLAIMS, Estate, told
+
+Object = dict[str, Any]
+
+
+def moving(migration: Migration) -> bool:
+    return migration.volumes.filter(status=Status.IN_PROGRESS).count() == 2
+
+
+def job(estate: Estate, side: str, migration: Migration, claim: str) -> Object:
+    """The spec of the pods of a claim's mover."""
+    direction = "push" if side == "dev" else "pull"
+    name = f"kubemotion-{direction}-{migration.pk.hex[:8]}-{migration.volumes.get(claim=claim).pk}"
+    return dict(estate.objects(side, "jobs.batch")[name]["spec"]["template"]["spec"])
+
+
+def landed(estate: Estate, volume: int) -> list[str]:
+    """The nodes of the volume's mover pods on the destination."""
+    pods = estate.on("prod").list("pods", "cms", label_selector=f"kubemotion.io/volume={volume}")
+    return [pod["spec"]["nodeName"] for pod in pods if pod["spec"].get("nodeName")]
+
+
+def test_a_restricted_namespace_gets_movers_without_root(estate: Estate) -> None:
+    labels = {ENFORCE: "restricted"}
+    estate.on("prod").create("namespaces", {"metadata": {"name": "cms", "labels": labels}})
+    with translation.override("en"):
+        planned = survey.plan(estate.pair, ["cms"], {"gp3": "gp3-csi", "efs-rwx": "efs-sc"})
+    warnings = [each["message"] for each in planned.problems if each["status"] == "warning"]
+    assert any("destination cluster prod" in each and "are not kept" in each for each in warnings), planned.problems
+    migration = estate.drive(estate.start(), until=moving)
+    for claim in CLAIMS:
+        there, here = job(estate, "prod", migration, claim), job(estate, "dev", migration, claim)
+        assert there["securityContext"]["runAsNonRoot"] is True
+        assert there["containers"][0]["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        assert here["securityContext"]["runAsUser"] == 0
+    assert migration.events.filter(reason="WithoutRoot", type="Warning").count() == 2
+    migration = estate.drive(migration)
+    assert migration.status == Status.SUCCESSFUL, told(migration)
+
+
+def test_the_puller_goes_where_the_application_will_run(estate: Estate) -> None:
+    """No pod of the workload is there: its template tells."""
+    dev = estate.on("dev")
+    deployment = dev.get("deployments.apps", "mysql", "cms")
+    before = deployment["spec"]["replicas"]
+    toleration = {"key": "databases", "operator": "Exists", "effect": "NoSchedule"}
+    target = [each["metadata"]["name"] for each in estate.on("prod").list("nodes")][-1]
+    term = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": [target]}]}
+    affinity = {"nodeAffinity": {REQUIRED: {"nodeSelectorTerms": [term]}}}
+    spec = {"affinity": affinity, "tolerations": [toleration]}
+    dev.patch("deployments.apps", "mysql", "cms", {"spec": {"replicas": 0, "template": {"spec": spec}}})
+    try:
+        migration = estate.drive(estate.start(), until=moving)
+        pod = job(estate, "prod", migration, "px-mysql-pvc")
+        assert pod["affinity"] == affinity
+        assert pod["tolerations"] == [toleration]
+        volume = migration.volumes.get(claim="px-mysql-pvc")
+        estate.drive(migration, until=lambda _migration: bool(landed(estate, volume.pk)))
+        assert landed(estate, volume.pk) == [target]
+        migration = estate.drive(migration)
+        assert migration.status == Status.SUCCESSFUL, told(migration)
+    finally:
+        back = {"affinity": None, "tolerations": None}
+        dev.patch("deployments.apps", "mysql", "cms", {"spec": {"replicas": before, "template": {"spec": back}}})
+
+
+def test_volumes_beyond_the_limit_wait_and_the_largest_goes_first(estate: Estate, settings: Any) -> None:
+    settings.MOVERS_PER_CLUSTER = 1
+    estate.s3.faults.latency = 0.05
+    most = 0
+
+    def seen(migration: Migration) -> bool:
+        nonlocal most
+        most = max(most, migration.volumes.filter(status=Status.IN_PROGRESS).count())
+        return migration.volumes.filter(reason="Waiting for other volumes").exists()
+
+    migration = estate.drive(estate.start(), until=seen)
+    waiting = migration.volumes.get(reason="Waiting for other volumes")
+    other = migration.volumes.exclude(pk=waiting.pk).get()
+    assert waiting.status == Status.PENDING
+    assert other.status == Status.IN_PROGRESS
+    assert other.capacity_bytes >= waiting.capacity_bytes
+    estate.s3.faults.latency = 0
+
+    def finished(migration: Migration) -> bool:
+        seen(migration)
+        return migration.is_finished and migration.cleaned_up
+
+    migration = estate.drive(migration, until=finished)
+    assert most == 1
+    assert migration.status == Status.SUCCESSFUL, told(migration)
