@@ -8,7 +8,7 @@ from pathlib import Path
 from demo.s3 import RunningS3
 from tests.mover import torture
 from tests.mover.conftest import Bench
-from tests.mover.kill_rounds import run_rounds
+from tests.mover.kill_rounds import WORKERS, run_rounds
 from tests.mover.trees import everything, holes
 
 
@@ -62,7 +62,10 @@ def test_the_torture_tree_arrives_whole(bench: Bench, source: Path, destination:
 
 
 def test_nothing_is_lost_and_little_is_carried_again_after_kills(s3: RunningS3, tmp_path: Path) -> None:
-    summary = run_rounds(s3, tmp_path, 3, seed=7, size=40 << 20)
+    summary = run_rounds(s3, tmp_path, 3, seed=7, size=100 << 20)
     assert summary.rounds == 3
     assert summary.push_kills + summary.pull_kills > 0
-    assert summary.good, summary
+    assert summary.trees_that_differ == 0, summary
+    # Besides the packs on their way there are those that are stored and not told of; it is never all of them.
+    assert summary.packs >= 12, summary
+    assert summary.most_again <= 2 * WORKERS, summary
