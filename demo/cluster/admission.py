@@ -158,6 +158,13 @@ def _free_address(api: ClusterAPI) -> str:
             return address
 
 
+def check_wanted_address(api: ClusterAPI, info: ResourceInfo, obj: Object) -> None:
+    """Whether the address that a Service asks for, if it does, can be had. Raises APIError."""
+    wanted = obj["spec"].get("clusterIP")
+    if wanted and wanted != "None" and obj["spec"].get("type") != "ExternalName":
+        _check_address(api, info, obj, wanted)
+
+
 def _check_address(api: ClusterAPI, info: ResourceInfo, obj: Object, wanted: str) -> None:
     shown = f'["{wanted}"]'
     try:

@@ -101,6 +101,9 @@ def create(
     if info.namespaced:
         admission.check_namespace(api, info, namespace, name)
     if api.store.get(info.name, namespace, name) is not None:
+        if info.name == "services":
+            # A Service gets its address before anybody looks for its name.
+            admission.check_wanted_address(api, info, obj)
         raise statuses.already_exists(info, name)
     # What admission allocates from here on belongs to nobody.
     owned = ownership.after_create(info, obj, manager) if owned is None else owned

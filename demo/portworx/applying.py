@@ -51,6 +51,8 @@ def _head(obj: Object) -> Object:
 def apply(remote: Remote, info: ResourceInfo, obj: Object) -> None:
     """Create the object, or bring an existing one to it. Raises RemoteError."""
     place = obj["metadata"].get("namespace", "")
+    if info.kind == "Service" and _service_is_there(remote, info, place, obj):
+        return
     try:
         remote.create(info, place, obj)
         return
@@ -77,6 +79,18 @@ def apply(remote: Remote, info: ResourceInfo, obj: Object) -> None:
                 # The destination's own controller makes such an object anew as soon as it is deleted.
                 raise reason
             _replace(remote, info, place, obj, existing)
+
+
+def _service_is_there(remote: Remote, info: ResourceInfo, place: str, obj: Object) -> bool:
+    """Services are compared before anything is created: their addresses would be refused first."""
+    if obj["metadata"]["annotations"].get(PREFIX + "skip-modify-resource") == "true":
+        return False
+    existing = remote.get(info, place, obj["metadata"]["name"])
+    if existing is None:
+        return False
+    if (existing["metadata"].get("annotations") or {}).get(HASH) != obj["metadata"]["annotations"][HASH]:
+        _replace(remote, info, place, obj, existing)
+    return True
 
 
 def _replace(remote: Remote, info: ResourceInfo, place: str, obj: Object, existing: Object) -> None:

@@ -387,6 +387,10 @@ async def _apply_all(run: Run, remote: Remote, prepared: list[Collected]) -> Non
     for info, claim in claims:
         volume = next((obj for _, obj in volumes if obj["metadata"]["name"] == claim["spec"].get("volumeName")), None)
         await _apply_one(run, remote, info, claim, volume)
+    for info, volume in volumes:
+        # Stork tells of a volume a second time when it has pointed it at the destination's claim.
+        if _outcome(run, info, volume) == "Successful":
+            _note(run, info, volume, "Successful", MIGRATED)
     four = asyncio.Semaphore(4)
 
     async def apply(each: Collected) -> None:
@@ -424,9 +428,14 @@ async def _finish_volume(run: Run, remote: Remote, info: ResourceInfo, volume: O
         )
     except RemoteError as refusal:
         _note(run, info, volume, "Failed", f"Error updating StorageClass on PV: {refusal}")
-    else:
-        # A second event for each volume: Stork reports it again when its class is set.
-        _note(run, info, volume, "Successful", MIGRATED)
+
+
+def _outcome(run: Run, info: ResourceInfo, obj: Object) -> str:
+    """What the status says of an object."""
+    name = obj["metadata"]["name"]
+    return next(
+        str(each["status"]) for each in run.status["resources"] if (each["kind"], each["name"]) == (info.kind, name)
+    )
 
 
 def _entry(info: ResourceInfo, obj: Object, status: str, reason: str) -> Object:

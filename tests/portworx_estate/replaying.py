@@ -21,6 +21,8 @@ MADE_BY_CONTROLLERS = {
     "system-cluster-critical",
     "system-node-critical",
 }
+# What the others need.
+FIRST = ("CustomResourceDefinition", "Namespace", "StorageClass", "Cache")
 PREFIX = "stork.libopenstorage.org/"
 SERVERS_OWN = (
     "uid", "resourceVersion", "creationTimestamp", "managedFields", "generation", "selfLink", "finalizers",
@@ -47,8 +49,7 @@ def key(obj: Object) -> tuple[str, str, str]:
 def plant(api: ClusterAPI) -> None:
     """Make everything that the recorded source had and that no controller of the cluster makes."""
     found = objects("source.json")
-    found.sort(key=lambda each: ("CustomResourceDefinition", "Namespace", "StorageClass", "Cache").index(each["kind"])
-               if each["kind"] in ("CustomResourceDefinition", "Namespace", "StorageClass", "Cache") else 9)  # fmt: skip
+    found.sort(key=lambda each: FIRST.index(each["kind"]) if each["kind"] in FIRST else len(FIRST))
     uids: dict[str, str] = {}
     for each in found:
         owners = each["metadata"].get("ownerReferences") or []
