@@ -114,6 +114,13 @@ def test_resources_with_stopped_applications(replayed: Mapping[str, ClusterHandl
         if field != "elapsedTimeForResourceMigration":
             assert status["summary"][field] == then["summary"][field], field
     assert over["metadata"]["finalizers"] == was["metadata"]["finalizers"]
+    told = {text for *_, text in hand.events(replayed["dev"], "cmsmigration")}
+    lines = (replaying.RECORDINGS / "m1-events.txt").read_text().splitlines()[1:]
+    then = {line.split(None, 4)[4] for line in lines}
+    # Which other resources come first, and so get events of their own, is chance.
+    assert {each for each in then if "PersistentVolume" in each} <= told
+    assert len(told) == len(then)
+    assert sum(each.startswith("(combined from similar events): ") for each in told) == 1
 
 
 @pytest.mark.usefixtures("stopped")
@@ -207,3 +214,38 @@ def test_purged(replayed: Mapping[str, ClusterHandle]) -> None:
     # the recorded failures had no event: it came after the twenty-five that are let through.
     assert {each for each in then if "Volume" in each[3]} <= told
     assert sum(count for _, _, count, _ in told) == sum(count for _, _, count, _ in then) == 25
+
+
+def test_transformation_that_failed(replayed: Mapping[str, ClusterHandle]) -> None:
+    """Such a Migration stays blank for ever. (Transformations are only looked up here, never carried out.)"""
+    dev = replayed["dev"]
+    head = {"apiVersion": f"{hand.STORK}/v1alpha1", "kind": "ResourceTransformation"}
+    transformation = {**head, "metadata": {"name": "t1", "namespace": "cms"}, "status": {"status": "Failed"}}
+    hand.create(dev, "resourcetransformations", transformation)
+    was = recorded("m9")
+    hand.create(
+        dev,
+        "migrations",
+        {name: was[name] for name in ("apiVersion", "kind")}
+        | {
+            "metadata": {"name": "m9", "namespace": "cms"},
+            "spec": {
+                "clusterPair": "pxpair",
+                "namespaces": ["cms"],
+                "startApplications": False,
+                "transformSpecs": ["t1"],
+            },
+        },
+    )
+    hand.until(lambda: hand.events(dev, "m9"))
+    (kind, reason, _, message), *rest = hand.events(dev, "m9")
+    assert ([(kind, reason, message)], rest) == (
+        [each[:2] + each[3:] for each in replaying.events("m9-events.txt")],
+        [],
+    )
+    found = hand.get(dev, "migrations", "cms", "m9")
+    assert found["spec"] == was["spec"]
+    # How long it has been waiting.
+    elapsed = "elapsedTimeForVolumeMigration"
+    assert {**found["status"]["summary"], elapsed: ""} == {**was["status"]["summary"], elapsed: ""}
+    assert {**found["status"], "summary": None} == {**was["status"], "summary": None}
