@@ -11,7 +11,9 @@ from blake3 import blake3
 from mover.crypto import VolumeKeys
 from mover.entries import DEVICE, DIRECTORY, FILE, HARD_LINK, SYMLINK, Entry
 
-_META = struct.Struct("<IIIqI")
+_META = struct.Struct("<III")
+# Nanoseconds since 1970 outgrow 64 bits in the year 2262, and file systems know later times.
+_TIME_BYTES = 12
 
 
 class TreeDigest:
@@ -39,7 +41,9 @@ class TreeDigest:
         if entry.kind == HARD_LINK:
             parts.append(_sized(entry.target))
         else:
-            parts.append(_META.pack(entry.mode, entry.uid, entry.gid, entry.mtime, len(entry.xattrs)))
+            parts.append(_META.pack(entry.mode, entry.uid, entry.gid))
+            parts.append(entry.mtime.to_bytes(_TIME_BYTES, "little", signed=True))
+            parts.append(len(entry.xattrs).to_bytes(4, "little"))
             for name, value in sorted((os.fsencode(name), value) for name, value in entry.xattrs.items()):
                 parts += (_sized(name), _sized(value))
             if entry.kind == FILE:

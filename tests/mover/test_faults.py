@@ -191,6 +191,15 @@ def test_a_body_that_stays_broken_is_not_restored(
 
 
 @pytest.mark.parametrize("way", ["short body", "flipped bit"])
+def test_a_manifest_that_was_broken_on_the_way_is_fetched_again(
+    stored: Bench, proxy: FaultyProxy, original: Path, way: str
+) -> None:
+    fault = proxy.strike(way, MANIFEST)
+    assert stored.run("verify", original)["files"] > 0
+    assert fault.struck == 1
+
+
+@pytest.mark.parametrize("way", ["short body", "flipped bit"])
 def test_a_manifest_that_stays_broken_verifies_nothing(
     stored: Bench, proxy: FaultyProxy, original: Path, way: str
 ) -> None:

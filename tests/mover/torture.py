@@ -36,7 +36,7 @@ NAMES = (
     b"CON",
     b"lost+found inside",
 )
-# Seconds and nanoseconds since 1970, up to 2255: the mover's digest holds 64 bits of nanoseconds, which end in 2262.
+# Seconds and nanoseconds since 1970, as far as ext4 goes (2446).
 TIMES = (
     (0, 0),
     (0, 1),
@@ -47,6 +47,7 @@ TIMES = (
     (1 << 31, 0),
     ((1 << 32) + 5, 7),
     (9_000_000_000, 987_654_321),
+    (15_000_000_000, 1),
 )
 MODES = (0o0000, 0o0111, 0o0400, 0o0777, 0o1777, 0o2755, 0o4755, 0o6711, 0o7777)
 ACL_ACCESS = "system.posix_acl_access"
