@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +14,8 @@ from django.utils.translation import gettext_lazy as _
 
 from clusters.encryption import EncryptedTextField
 from clusters.models import ClusterPair
+from migrations_app.resources import spec
+from migrations_app.resources.spec import Spec
 from teams.models import TeamOwned
 
 DNS_LABEL = RegexValidator(
@@ -43,6 +46,14 @@ class Status(models.TextChoices):
     CANCELLED = "Cancelled", _("Cancelled")
 
 
+class ConflictPolicy(models.TextChoices):
+    """`resources.spec.ConflictPolicy` in words for people."""
+
+    REFUSE = spec.ConflictPolicy.REFUSE.value, _("Refuse the object")
+    SKIP = spec.ConflictPolicy.SKIP.value, _("Leave the destination's as it is")
+    TAKE_OVER = spec.ConflictPolicy.TAKE_OVER.value, _("Take it over")
+
+
 FINISHED = frozenset({Status.SUCCESSFUL, Status.PARTIAL_SUCCESS, Status.FAILED, Status.CANCELLED})
 
 
@@ -62,6 +73,35 @@ class Migration(TeamOwned):
         default=dict,
         blank=True,
         help_text=_("Adds to, and wins over, the pair's mapping."),
+    )
+    namespace_mapping = models.JSONField(
+        _("namespace mapping"),
+        default=dict,
+        blank=True,
+        help_text=_("Source namespace to destination namespace. One that is not named keeps its name."),
+    )
+    access_mode_mapping = models.JSONField(_("access mode mapping"), default=dict, blank=True)
+    image_mapping = models.JSONField(
+        _("image mapping"), default=dict, blank=True, help_text=_("Registry or repository prefix to prefix.")
+    )
+    host_mapping = models.JSONField(
+        _("host mapping"), default=dict, blank=True, help_text=_("Suffix of Route and Ingress hosts to suffix.")
+    )
+    # What `resources.spec.Selection` holds; empty means everything.
+    selection = models.JSONField(_("selection"), default=dict, blank=True)
+    # The user rules as they were when the migration was made: [{"name", "rules"}].
+    transformations = models.JSONField(_("transformations"), default=list, blank=True)
+    conflict_policy = models.CharField(
+        _("conflict policy"),
+        max_length=10,
+        choices=ConflictPolicy.choices,
+        default=ConflictPolicy.REFUSE,
+        help_text=_("What is done with a different object of the same name on the destination."),
+    )
+    purge_deleted_resources = models.BooleanField(
+        _("purge deleted resources"),
+        default=False,
+        help_text=_("Delete on the destination what an earlier migration brought and the source has no longer."),
     )
     idempotency_key = models.CharField(max_length=100, null=True, blank=True, editable=False)
 
@@ -122,15 +162,17 @@ class Migration(TeamOwned):
         """Source storage class to destination storage class, as this migration sees it."""
         return {**self.pair.storage_class_mapping, **self.storage_class_mapping}
 
+    def spec(self) -> Spec:
+        """What moves and how, the pair's mapping of storage classes included."""
+        own = {each.name: getattr(self, each.name) for each in dataclasses.fields(Spec)}
+        return Spec.from_dict({**own, "storage_class_mapping": self.classes()})
+
     def to_audit(self) -> dict[str, Any]:
+        asked = {each.name: getattr(self, each.name) for each in dataclasses.fields(Spec)}
         return {
             "name": self.name,
             "pair": str(self.pair),
-            "namespaces": self.namespaces,
-            "include_volumes": self.include_volumes,
-            "include_resources": self.include_resources,
-            "start_applications": self.start_applications,
-            "storage_class_mapping": self.storage_class_mapping,
+            **asked,
             "stage": self.stage,
             "status": self.status,
         }

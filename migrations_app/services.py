@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import Any
 
@@ -16,6 +17,7 @@ from clusters.models import ClusterPair
 from migrations_app import events, live
 from migrations_app.engines import MigrationError, Plan, RetriableError, engine_for
 from migrations_app.models import DNS_LABEL, Migration
+from migrations_app.resources.spec import Spec
 from teams.models import Team
 from teams.refusals import Conflict, Refusal
 
@@ -24,11 +26,12 @@ NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 CLUSTERS_OWN = ("kube-system", "kube-public", "kube-node-lease", "default", "openshift")
 
 
-def plan(pair: ClusterPair, namespaces: list[str], storage_class_mapping: dict[str, str] | None = None) -> Plan:
-    """What a migration would move, before anything is touched. Raises Refusal."""
-    chosen = _checked_namespaces(namespaces)
+def plan(pair: ClusterPair, namespaces: list[str], **choices: Any) -> Plan:
+    """What would move, before anything is touched; `choices` are further fields of `Spec`. Raises Refusal."""
+    asked = Spec.from_dict({**choices, "namespaces": _checked_namespaces(namespaces)})
+    classes = {**pair.storage_class_mapping, **asked.storage_class_mapping}
     try:
-        return engine_for(pair).plan(pair, chosen, {**pair.storage_class_mapping, **(storage_class_mapping or {})})
+        return engine_for(pair).plan(pair, dataclasses.replace(asked, storage_class_mapping=classes))
     except (MigrationError, RetriableError) as error:
         raise Refusal(str(error)) from None
 
@@ -39,21 +42,19 @@ def start(
     pair: ClusterPair,
     namespaces: list[str],
     name: str = "",
-    include_volumes: bool = True,
-    include_resources: bool = True,
-    start_applications: bool = True,
-    storage_class_mapping: dict[str, str] | None = None,
     idempotency_key: str | None = None,
     by: Actor,
+    **choices: Any,
 ) -> Migration:
-    """A new migration, which the next sweep takes up. Raises Refusal.
+    """A new migration, which the next sweep takes up; `choices` are further fields of `Spec`. Raises Refusal.
 
     The same `idempotency_key` with the same content gives the migration that the first call made.
     """
     if pair.team_id != team.pk:
         raise Refusal(_("The pair belongs to another team."), {"pair": [_("The pair belongs to another team.")]})
     chosen = _checked_namespaces(namespaces)
-    if not include_volumes and not include_resources:
+    asked = Spec.from_dict({**choices, "namespaces": chosen})
+    if not asked.include_volumes and not asked.include_resources:
         message = _("Nothing would move: include volumes, resources, or both.")
         raise Refusal(message, {"include_resources": [message]})
     if name:
@@ -61,14 +62,7 @@ def start(
             DNS_LABEL(name)
         except ValidationError as error:
             raise Refusal(str(DNS_LABEL.message), {"name": error.messages}) from None
-    content: dict[str, Any] = {
-        "pair": pair,
-        "namespaces": chosen,
-        "include_volumes": include_volumes,
-        "include_resources": include_resources,
-        "start_applications": start_applications,
-        "storage_class_mapping": storage_class_mapping or {},
-    }
+    content: dict[str, Any] = {"pair": pair, **asked.to_dict()}
     if idempotency_key:
         earlier = Migration.objects.filter(team=team, idempotency_key=idempotency_key).first()
         if earlier is not None:

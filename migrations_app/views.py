@@ -182,7 +182,7 @@ def _first_error(form: MigrationForm) -> str:
 def _plan(pair: ClusterPair, form: MigrationForm) -> dict[str, Any]:
     given = form.cleaned_data
     try:
-        plan: Plan = services.plan(pair, given["namespaces"], given["storage_class_mapping"])
+        plan: Plan = services.plan(pair, given["namespaces"], storage_class_mapping=given["storage_class_mapping"])
     except Refusal as error:
         return {"plan_trouble": str(error)}
     claims = plan.claims if given["include_volumes"] else []

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from clusters.models import ClusterPair, Engine
 from migrations_app.lease import Lease
 from migrations_app.models import Migration
+from migrations_app.resources.spec import Spec
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class MigrationError(Exception):
 class MigrationEngine(Protocol):
     """What `reconcile` asks of an engine. Every call is short, repeatable, and safe to die in."""
 
-    def plan(self, pair: ClusterPair, namespaces: list[str], classes: dict[str, str]) -> Plan:
-        """What a migration of `namespaces` would move. Raises MigrationError or RetriableError."""
+    def plan(self, pair: ClusterPair, spec: Spec) -> Plan:
+        """What a migration would move. Raises MigrationError or RetriableError."""
 
     def step(self, migration: Migration, lease: Lease) -> timedelta | None:
         """Take the next step; when to look again, or None when the migration is finished."""

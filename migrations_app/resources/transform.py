@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from migrations_app.resources.marks import (
     SUSPENDED_ANNOTATION,
     type_of,
 )
+from migrations_app.resources.spec import Spec
 from migrations_app.resources.subjects import lies_within
 
 Object = dict[str, Any]
@@ -50,16 +51,15 @@ JOB_LABELS = ("controller-uid", "batch.kubernetes.io/controller-uid", "job-name"
 
 @dataclass(frozen=True)
 class Options:
-    """How to transform. `storage_classes` maps names; `source` names the cluster in the mark.
-
-    `namespaces` are those that are migrated; without them bindings keep all their subjects.
-    """
+    """How to transform: `spec` says what was asked for, `source` names the cluster in the mark."""
 
     migration_id: str
     source: str = ""
-    start_applications: bool = True
-    storage_classes: dict[str, str] = field(default_factory=dict)
-    namespaces: tuple[str, ...] = ()
+    spec: Spec = field(default_factory=lambda: Spec(namespaces=()))
+
+    @property
+    def storage_classes(self) -> Mapping[str, str]:
+        return self.spec.storage_class_mapping
 
 
 def transformed(obj: Object, options: Options) -> Object:
@@ -74,7 +74,7 @@ def transformed(obj: Object, options: Options) -> Object:
     result.pop("status", None)
     for rule in RULES.get(type_of(result), ()):
         rule(result, options, obj)
-    if not options.start_applications:
+    if not options.spec.start_applications:
         _stop(result)
     return result
 
@@ -198,8 +198,8 @@ def _route_host(obj: Object, options: Options, source: Object) -> None:
 
 def _subjects(obj: Object, options: Options, source: Object) -> None:
     """Whoever is not migrated gets nothing on the destination, where the same name may be somebody else (Stork)."""
-    if options.namespaces:
-        obj["subjects"] = [each for each in _items(obj, "subjects") if lies_within(each, options.namespaces)]
+    if options.spec.namespaces:
+        obj["subjects"] = [each for each in _items(obj, "subjects") if lies_within(each, options.spec.namespaces)]
 
 
 # By group and kind: operators define Jobs and Services of their own, which mean something else.

@@ -241,7 +241,7 @@ def test_a_store_that_stops_midway_is_waited_for(estate: Estate) -> None:
 def test_a_plan_says_the_same_without_changing_anything(estate: Estate) -> None:
     namespace_on_prod(estate)
     claim_on_prod(estate, "1Gi")
-    plan = services.plan(estate.pair, ["cms"], {"efs-rwx": "nfs"})
+    plan = services.plan(estate.pair, ["cms"], storage_class_mapping={"efs-rwx": "nfs"})
     assert [claim["name"] for claim in plan.claims] == ["px-mysql-pvc", "px-wp-pvc"]
     assert plan.objects["Deployment"] == 2
     said = " ".join(problem["message"] for problem in plan.problems if problem["status"] == "failure")

@@ -39,8 +39,8 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What the clusters would say, and what was asked of the plan; browser tests ask clusters that answer."""
     asked: list[dict[str, Any]] = []
 
-    def plan(pair: Any, namespaces: list[str], mapping: dict[str, str] | None = None) -> Plan:
-        asked.append({"namespaces": namespaces, "mapping": mapping})
+    def plan(pair: Any, namespaces: list[str], storage_class_mapping: dict[str, str]) -> Plan:
+        asked.append({"namespaces": namespaces, "mapping": storage_class_mapping})
         return PLAN
 
     monkeypatch.setattr(services, "plan", plan)
@@ -94,7 +94,7 @@ def test_a_problem_that_would_fail_disables_the_button(
     company: factories.Company, alice: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failing = Plan(["cms"], [], {}, [{"status": "failure", "message": "No class efs-sc on prod.", "remedy": "Map it."}])
-    monkeypatch.setattr(services, "plan", lambda *_arguments: failing)
+    monkeypatch.setattr(services, "plan", lambda *_arguments, **_choices: failing)
     page = alice.post("/migrations/plan/", given(company)).content.decode()
     assert re.search(r'value="start" disabled', page)
 

@@ -13,11 +13,12 @@ from migrations_app.resources.marks import (
     SOURCE_ANNOTATION,
     SUSPENDED_ANNOTATION,
 )
+from migrations_app.resources.spec import Spec
 from migrations_app.resources.transform import FOREIGN_ANNOTATIONS, Options, transformed
 from tests.resources.objects import LAST_APPLIED, Object, applied, make, pod_spec, workload
 
 OPTIONS = Options(migration_id="m1", source="dev")
-STOPPED = Options(migration_id="m1", source="dev", start_applications=False)
+STOPPED = Options(migration_id="m1", source="dev", spec=Spec(namespaces=(), start_applications=False))
 SERVER_FIELDS: Object = {
     "uid": "0d8f",
     "resourceVersion": "815",
@@ -157,7 +158,9 @@ def test_an_account_with_generated_secrets_only_names_none() -> None:
 def test_a_role_binding_is_carried_as_it_is() -> None:
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reader"}
     subjects = [{"kind": "ServiceAccount", "name": "ci", "namespace": "build"}, {"kind": "User", "name": "jane"}]
-    found = on_destination(make("RoleBinding", "b", subjects=subjects, roleRef=role), Options("m1", namespaces=("a",)))
+    found = on_destination(
+        make("RoleBinding", "b", subjects=subjects, roleRef=role), Options("m1", spec=Spec(namespaces=("a",)))
+    )
     assert (found["subjects"], found["roleRef"]) == (subjects, role)
 
 
@@ -175,7 +178,7 @@ def test_a_cluster_role_binding_gives_nothing_to_who_is_not_migrated() -> None:
         {"kind": "Group", "name": "system:authenticated"},
     ]
     obj = make("ClusterRoleBinding", "b", subjects=[*others, *kept], roleRef={"kind": "ClusterRole", "name": "r"})
-    found = on_destination(obj, Options("m1", namespaces=("shop",)))
+    found = on_destination(obj, Options("m1", spec=Spec(namespaces=("shop",))))
     assert found["subjects"] == kept
     assert found["roleRef"] == obj["roleRef"]
 
@@ -223,7 +226,9 @@ def test_a_job_that_selects_by_itself_keeps_its_selector_and_labels() -> None:
     assert on_destination(obj)["spec"] == obj["spec"]
 
 
-CLASSES = Options("m1", storage_classes={"gp2": "standard", "": "cheap", "standard": "gold"})
+CLASSES = Options(
+    "m1", spec=Spec(namespaces=(), storage_class_mapping={"gp2": "standard", "": "cheap", "standard": "gold"})
+)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from migrations_app.resources.marks import (
     SOURCE_ANNOTATION,
     SUSPENDED_ANNOTATION,
 )
+from migrations_app.resources.spec import Spec
 from migrations_app.resources.transform import FOREIGN_ANNOTATIONS, RULES, SERVER_METADATA, Options, transformed
 from tests.resources.objects import Object, pod_spec
 
@@ -36,9 +37,12 @@ option_sets = st.builds(
     Options,
     migration_id=st.sampled_from(["m1", "m2", ""]),
     source=st.sampled_from(["dev", ""]),
-    start_applications=st.booleans(),
-    storage_classes=st.sampled_from([{}, {"gp2": "standard", "standard": "gold", "": "gp2"}]),
-    namespaces=st.sampled_from([(), ("shop",)]),
+    spec=st.builds(
+        Spec,
+        start_applications=st.booleans(),
+        storage_class_mapping=st.sampled_from([{}, {"gp2": "standard", "standard": "gold", "": "gp2"}]),
+        namespaces=st.sampled_from([(), ("shop",)]),
+    ),
 )
 
 

@@ -12,6 +12,7 @@ from migrations_app.engines import MigrationError, Plan, RetriableError
 from migrations_app.engines.native import applications, cleanup, survey, verification, volumes
 from migrations_app.lease import Lease
 from migrations_app.models import Migration, Stage, Status
+from migrations_app.resources.spec import Spec
 
 AT_ONCE = timedelta(0)
 SOON = timedelta(seconds=1)
@@ -25,8 +26,8 @@ STAGES = {
 class NativeEngine:
     """See `migrations_app.engines.MigrationEngine`."""
 
-    def plan(self, pair: ClusterPair, namespaces: list[str], classes: dict[str, str]) -> Plan:
-        return survey.plan(pair, namespaces, classes)
+    def plan(self, pair: ClusterPair, spec: Spec) -> Plan:
+        return survey.plan(pair, spec)
 
     def step(self, migration: Migration, lease: Lease) -> timedelta | None:
         if migration.is_finished:

@@ -28,6 +28,7 @@ from migrations_app.models import Migration, MigrationVolume
 from migrations_app.resources import apply
 from migrations_app.resources.collect import Collected, collect
 from migrations_app.resources.marks import migration_of
+from migrations_app.resources.spec import Spec
 from migrations_app.resources.transform import Options, transformed
 
 Object = dict[str, Any]
@@ -54,37 +55,19 @@ class Wanted:
     """What is asked for. `migration_id` tells what is there because the migration itself made it."""
 
     pair: ClusterPair
-    namespaces: list[str]
-    classes: dict[str, str]
-    include_volumes: bool = True
-    include_resources: bool = True
-    start_applications: bool = True
+    spec: Spec
     migration_id: str = ""
 
     @classmethod
     def by(cls, migration: Migration) -> Wanted:
-        return cls(
-            pair=migration.pair,
-            namespaces=migration.namespaces,
-            classes=migration.classes(),
-            include_volumes=migration.include_volumes,
-            include_resources=migration.include_resources,
-            start_applications=migration.start_applications,
-            migration_id=str(migration.pk),
-        )
+        return cls(migration.pair, migration.spec(), str(migration.pk))
 
     def class_for(self, source_class: str) -> str:
         """The destination's class for one of the source; empty means the destination's default."""
-        return self.classes.get(source_class, source_class)
+        return self.spec.storage_class_mapping.get(source_class, source_class)
 
     def options(self) -> Options:
-        return Options(
-            migration_id=self.migration_id,
-            source=str(self.pair.source),
-            start_applications=self.start_applications,
-            storage_classes=self.classes,
-            namespaces=tuple(self.namespaces),
-        )
+        return Options(migration_id=self.migration_id, source=str(self.pair.source), spec=self.spec)
 
 
 @dataclass
@@ -108,9 +91,9 @@ class Survey:
         return [f"{each['message']} {each['remedy']}".strip() for each in self.problems if each["status"] == "failure"]
 
 
-def plan(pair: ClusterPair, namespaces: list[str], classes: dict[str, str]) -> Plan:
+def plan(pair: ClusterPair, spec: Spec) -> Plan:
     """What a migration would move, and what stands in its way. Raises MigrationError, RetriableError."""
-    wanted = Wanted(pair, namespaces, classes)
+    wanted = Wanted(pair, spec)
     found = survey(wanted)
     rows = [
         {
@@ -125,7 +108,7 @@ def plan(pair: ClusterPair, namespaces: list[str], classes: dict[str, str]) -> P
         for claim in found.claims
     ]
     counts = Counter(each["kind"] for each in found.collected.objects)
-    return Plan(namespaces, rows, dict(sorted(counts.items())), found.problems)
+    return Plan(list(spec.namespaces), rows, dict(sorted(counts.items())), found.problems)
 
 
 def begin(migration: Migration, lease: Lease) -> None:
@@ -163,11 +146,11 @@ def survey(wanted: Wanted) -> Survey:
             _permissions(connection, source, wanted, found)
         if found.failures():
             return found
-        for namespace in wanted.namespaces:
+        for namespace in wanted.spec.namespaces:
             _claims(connection, namespace, wanted, found)
             _powers(connection, source, namespace, found.namespaces[namespace], wanted, found)
-        if wanted.include_resources:
-            found.collected = collect(connection, wanted.namespaces)
+        if wanted.spec.include_resources:
+            found.collected = collect(connection, wanted.spec.namespaces)
             for each in found.collected.skipped:
                 found.warning(f"{each.resource} cannot be read on the {source} and stay behind: {each.reason}")
     with destination.asked(at_first=True) as connection:
@@ -176,13 +159,13 @@ def survey(wanted: Wanted) -> Survey:
         if found.failures():
             return found
         _classes(connection, destination, wanted, found)
-        for namespace in wanted.namespaces:
+        for namespace in wanted.spec.namespaces:
             # One that is not there yet comes with the labels and annotations of the source's.
             own = connection.get("namespaces", namespace) if namespace in there else found.namespaces[namespace]
             _powers(connection, destination, namespace, own, wanted, found)
         for namespace in there:
             _claims_in_the_way(connection, destination, namespace, wanted, found)
-        if wanted.include_resources:
+        if wanted.spec.include_resources:
             _objects_in_the_way(connection, destination, there, wanted, found)
     return found
 
@@ -191,7 +174,7 @@ def survey(wanted: Wanted) -> Survey:
 
 
 def _namespaces(connection: Connection, side: Side, wanted: Wanted, found: Survey) -> None:
-    for name in wanted.namespaces:
+    for name in wanted.spec.namespaces:
         try:
             namespace = connection.get("namespaces", name)
         except errors.NotFound:
@@ -214,9 +197,9 @@ def _namespaces_like(connection: Connection, name: str) -> str:
 
 
 def _permissions(connection: Connection, side: Side, wanted: Wanted, found: Survey) -> None:
-    if not wanted.include_volumes:
+    if not wanted.spec.include_volumes:
         return
-    for namespace in wanted.namespaces:
+    for namespace in wanted.spec.namespaces:
         missing = [
             f"{verb} {resource}{f'/{subresource}' if subresource else ''}"
             for verb, resource, subresource in NEEDED[side.role]
@@ -231,11 +214,11 @@ def _permissions(connection: Connection, side: Side, wanted: Wanted, found: Surv
 
 def _claims(connection: Connection, namespace: str, wanted: Wanted, found: Survey) -> None:
     claims = claims_in(connection, namespace)
-    users = users_of_claims(connection, namespace) if claims and wanted.include_volumes else {}
+    users = users_of_claims(connection, namespace) if claims and wanted.spec.include_volumes else {}
     found.users[namespace] = users
     for claim in claims:
         found.claims.append(claim)
-        if not wanted.include_volumes:
+        if not wanted.spec.include_volumes:
             continue
         if not claim.is_bound:
             found.warning(f"Claim {claim} is not bound: it has no data, and an empty claim is made for it.")
@@ -255,7 +238,7 @@ def _claims(connection: Connection, namespace: str, wanted: Wanted, found: Surve
 def _powers(connection: Connection, side: Side, name: str, namespace: Object, wanted: Wanted, found: Survey) -> None:
     """Tell beforehand where movers will not be root, once for all claims of a namespace that share the reason."""
     claims = [each for each in found.claims if each.namespace == name and each.is_bound]
-    if not (wanted.include_volumes and claims):
+    if not (wanted.spec.include_volumes and claims):
         return
     direction: privileges.Direction = "push" if side.role == "source" else "pull"
     refused = settling.refuses_root(connection, name)
@@ -277,7 +260,7 @@ def _powers(connection: Connection, side: Side, name: str, namespace: Object, wa
 def _destination_namespaces(connection: Connection, side: Side, wanted: Wanted, found: Survey) -> list[str]:
     """Those of the namespaces that the destination has already."""
     there = []
-    for name in wanted.namespaces:
+    for name in wanted.spec.namespaces:
         try:
             namespace = connection.get("namespaces", name)
         except errors.NotFound:
@@ -339,7 +322,7 @@ def _claims_in_the_way(connection: Connection, side: Side, namespace: str, wante
             found.failure(f"{place} with volumeMode {other.mode} instead of {claim.mode}.", "Delete it there.")
         elif missing := [mode for mode in claim.access_modes if mode not in other.access_modes]:
             found.failure(f"{place} without access mode {', '.join(missing)}.", "Delete it there.")
-        elif wanted.include_volumes and (busy := users.get(claim.name)):
+        elif wanted.spec.include_volumes and (busy := users.get(claim.name)):
             found.failure(
                 f"{place}, and pod {busy[0]['metadata']['name']} uses it.",
                 "Stop what uses it and empty it, or delete both there.",
