@@ -26,6 +26,7 @@ from botocore.exceptions import (
 )
 from urllib3.exceptions import HTTPError
 
+from mover.credentials import OUTDATED, session_renewed_in
 from mover.errors import StoreRefused, StoreUnavailable, UsageError
 from mover.settings import Settings
 
@@ -73,17 +74,23 @@ class ObjectStore:
         self._bucket = settings.bucket
         self._prefix = settings.prefix + "/"
         self._retry_seconds = settings.retry_seconds
+        self._renewed = bool(settings.credentials_file)
         self._stopping = threading.Event()
         # Whoever waits for one answer longer than half of that time has no time left to ask again.
         silence = max(_SHORTEST_SILENCE, min(_LONGEST_SILENCE, settings.retry_seconds / 2))
         self._ca_file = _ca_file(settings.ca_bundle_pem)
         try:
-            self._client = boto3.session.Session().client(
+            session = (
+                boto3.session.Session(botocore_session=session_renewed_in(settings.credentials_file))
+                if settings.credentials_file
+                else boto3.session.Session()
+            )
+            self._client = session.client(
                 "s3",
                 endpoint_url=settings.endpoint or None,
                 region_name=settings.region,
-                aws_access_key_id=settings.access_key_id,
-                aws_secret_access_key=settings.secret_access_key,
+                aws_access_key_id=settings.access_key_id or None,
+                aws_secret_access_key=settings.secret_access_key or None,
                 aws_session_token=settings.session_token or None,
                 verify=self._ca_file,
                 config=Config(
@@ -259,6 +266,8 @@ class ObjectStore:
                 raise StoreRefused(
                     f"The object store ({self.where}) cannot {what}: {code}.", code="store-lacks"
                 ) from None
+            if self._renewed and code in OUTDATED:
+                return f"the temporary keys are no longer accepted ({code}), and no renewed ones have come"
             if code in _REFUSALS or (status in (401, 403) and code not in _TRANSIENT_CODES):
                 advice = _REFUSALS.get(code) or _REFUSALS["AccessDenied"]
                 raise StoreRefused(f"The object store ({self.where}) refused to {what}: {advice} ({code}).") from None

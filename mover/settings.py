@@ -24,6 +24,8 @@ class Settings:
     access_key_id: str
     secret_access_key: str = field(repr=False)
     session_token: str = field(repr=False)
+    # Temporary keys in the place of those, renewed in this file while the mover works.
+    credentials_file: str
     data_key: bytes = field(repr=False)
     volume: str
     # Whether the path is a raw device (volumeMode Block) and not a file system.
@@ -61,8 +63,9 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
 
     bucket = required("MOVER_S3_BUCKET")
     prefix = required("MOVER_S3_PREFIX").strip("/")
-    access_key_id = required("AWS_ACCESS_KEY_ID")
-    secret_access_key = required("AWS_SECRET_ACCESS_KEY")
+    credentials_file = environment.get("MOVER_CREDENTIALS_FILE", "")
+    access_key_id = "" if credentials_file else required("AWS_ACCESS_KEY_ID")
+    secret_access_key = "" if credentials_file else required("AWS_SECRET_ACCESS_KEY")
     data_key = b""
     if encoded := required("MOVER_DATA_KEY"):
         try:
@@ -88,6 +91,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         access_key_id=access_key_id,
         secret_access_key=secret_access_key,
         session_token=environment.get("AWS_SESSION_TOKEN", ""),
+        credentials_file=credentials_file,
         data_key=data_key,
         volume=environment.get("MOVER_VOLUME", "") or prefix,
         block=mode == "Block",
