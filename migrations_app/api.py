@@ -59,6 +59,7 @@ class PlanClaimSerializer(serializers.Serializer[Any]):
     source_class = serializers.CharField(allow_blank=True)
     destination_class = serializers.CharField(allow_blank=True)
     access_modes = serializers.ListField(child=serializers.CharField())
+    volume_mode = serializers.ChoiceField(choices=["Filesystem", "Block"])
     phase = serializers.CharField()
 
 

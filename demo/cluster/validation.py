@@ -61,10 +61,11 @@ def _pod_spec(spec: Object, at: str, claims: list[Object] | None = None) -> list
             causes.append(required(f"{at}.containers[{index}].image"))
         known = {volume["name"] for volume in spec.get("volumes", ())}
         known |= {claim["metadata"]["name"] for claim in claims or ()}
-        for place, mount in enumerate(each.get("volumeMounts", ())):
-            if mount.get("name") not in known and not mount.get("name", "").startswith("kube-api-access-"):
-                field = f"{at}.containers[{index}].volumeMounts[{place}].name"
-                causes.append(Cause("FieldValueNotFound", field, f"Not found: {json.dumps(mount.get('name'))}"))
+        for use in ("volumeMounts", "volumeDevices"):
+            for place, mount in enumerate(each.get(use, ())):
+                if mount.get("name") not in known and not mount.get("name", "").startswith("kube-api-access-"):
+                    field = f"{at}.containers[{index}].{use}[{place}].name"
+                    causes.append(Cause("FieldValueNotFound", field, f"Not found: {json.dumps(mount.get('name'))}"))
     return causes
 
 

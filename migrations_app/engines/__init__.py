@@ -18,7 +18,8 @@ from migrations_app.resources.spec import Spec
 class Plan:
     """What would move, seen before anything is touched.
 
-    `claims`: [{"namespace", "name", "capacity_bytes", "source_class", "destination_class", "access_modes", "phase"}];
+    `claims`: [{"namespace", "name", "capacity_bytes", "source_class", "destination_class", "access_modes",
+    "volume_mode", "phase"}];
     `objects`: kind to count; `problems`: [{"status" (warning|failure), "message", "remedy"}].
     """
 

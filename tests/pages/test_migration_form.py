@@ -26,6 +26,7 @@ PLAN = Plan(
             "source_class": "gp3",
             "destination_class": "gp3-csi",
             "access_modes": ["ReadWriteOnce"],
+            "volume_mode": "Filesystem",
             "phase": "Bound",
         }
     ],

@@ -73,7 +73,7 @@ def volume_spec(api: ClusterAPI, name: str, claim: Object, storage_class: Object
         finalizers.append("external-provisioner.volume.kubernetes.io/finalizer")
         annotations["volume.kubernetes.io/provisioner-deletion-secret-name"] = ""
         annotations["volume.kubernetes.io/provisioner-deletion-secret-namespace"] = ""
-        spec["csi"] = _csi_source(provisioner, name)
+        spec["csi"] = _csi_source(provisioner, name, block=spec["volumeMode"] == "Block")
         zone = _zone_of(api, node) if provisioner == "ebs.csi.aws.com" else None
         if zone:
             spec["nodeAffinity"] = _only_where(ZONE, zone)
@@ -85,7 +85,7 @@ def volume_spec(api: ClusterAPI, name: str, claim: Object, storage_class: Object
     }
 
 
-def _csi_source(driver: str, name: str) -> Object:
+def _csi_source(driver: str, name: str, *, block: bool) -> Object:
     digest = hashlib.sha256(name.encode()).hexdigest()
     handles = {
         "ebs.csi.aws.com": f"vol-0{digest[:16]}",
@@ -96,7 +96,7 @@ def _csi_source(driver: str, name: str) -> Object:
         "volumeHandle": handles.get(driver, name),
         "volumeAttributes": {"storage.kubernetes.io/csiProvisionerIdentity": f"{int(digest[:8], 16)}-{driver}"},
     }
-    if driver == "ebs.csi.aws.com":
+    if driver == "ebs.csi.aws.com" and not block:
         source["fsType"] = "ext4"
     return source
 

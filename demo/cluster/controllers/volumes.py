@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from demo.cluster.controllers import devices
 from demo.cluster.controllers.loop import (
     Key,
     Object,
@@ -162,7 +163,7 @@ def _suits(volume: Object, claim: Object) -> bool:
 
 def _bind(api: ClusterAPI, claim: Object, volume: Object) -> None:
     namespace, name = key_of(claim)
-    volume_folder(api, volume["metadata"]["name"]).mkdir(parents=True, exist_ok=True)
+    devices.prepare(volume_folder(api, volume["metadata"]["name"]), volume)
     if volume["spec"].get("claimRef", {}).get("uid") != claim["metadata"]["uid"]:
         if "claimRef" not in volume["spec"]:
             volume["metadata"].setdefault("annotations", {})[BOUND_BY_CONTROLLER] = "yes"
@@ -212,6 +213,7 @@ def _follow_bound_volume(api: ClusterAPI, claim: Object) -> None:
     if quantity(wanted) > quantity(volume["spec"]["capacity"]["storage"]):
         volume["spec"]["capacity"]["storage"] = wanted
         volume = api.update(VOLUMES, volume)
+        devices.prepare(volume_folder(api, volume["metadata"]["name"]), volume)
         driver = claim["metadata"].get("annotations", {}).get(PROVISIONER_ANNOTATIONS[1], CONTROLLER)
         message = f"Resize volume {volume['metadata']['name']} succeeded"
         api.record_event(claim, "Normal", "VolumeResizeSuccessful", message, component=f"external-resizer {driver}")

@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from demo.cluster.controllers.devices import DEVICE, is_block
 from demo.cluster.controllers.loop import Object, find, is_pod_finished
 from demo.cluster.controllers.volumes import CLAIMS, VOLUMES, volume_folder
 from demo.cluster.kubelet.environment import ConfigError, content_of, field_of
@@ -35,10 +36,14 @@ def pod_folder(api: ClusterAPI, pod: Object) -> Path:
 
 
 def mounted_volumes(pod: Object) -> list[Object]:
-    """The pod's volumes that some container mounts; the others are never looked at."""
-    containers = [*pod["spec"].get("initContainers", ()), *pod["spec"]["containers"]]
-    names = {mount["name"] for container in containers for mount in container.get("volumeMounts", ())}
+    """The pod's volumes that some container mounts or has as a device; the others are never looked at."""
+    names = _used(pod, "volumeMounts") | _used(pod, "volumeDevices")
     return [volume for volume in pod["spec"].get("volumes", ()) if volume["name"] in names]
+
+
+def _used(pod: Object, field: str) -> set[str]:
+    containers = [*pod["spec"].get("initContainers", ()), *pod["spec"]["containers"]]
+    return {use["name"] for container in containers for use in container.get(field, ())}
 
 
 def mount_all(api: ClusterAPI, pod: Object) -> dict[str, Path]:
@@ -54,8 +59,13 @@ def mount_all(api: ClusterAPI, pod: Object) -> dict[str, Path]:
 
 
 def mounts_of(container: Object, folders: dict[str, Path]) -> dict[str, Path]:
-    """The folder behind each of the container's mount paths."""
-    return {
+    """The folder behind each of the container's mount paths, and the file behind each of its devices."""
+    devices = {
+        each["devicePath"]: folders[each["name"]] / DEVICE
+        for each in container.get("volumeDevices", ())
+        if each["name"] in folders
+    }
+    return devices | {
         mount["mountPath"]: folders[mount["name"]] / mount.get("subPath", "")
         for mount in container.get("volumeMounts", ())
         if mount["name"] in folders
@@ -65,9 +75,9 @@ def mounts_of(container: Object, folders: dict[str, Path]) -> dict[str, Path]:
 def _mount(api: ClusterAPI, pod: Object, volume: Object) -> Path:
     own = pod_folder(api, pod) / "volumes" / volume["name"]
     if "persistentVolumeClaim" in volume:
-        return claim_folder(api, pod, volume["persistentVolumeClaim"]["claimName"])
+        return claim_folder(api, pod, volume["name"], volume["persistentVolumeClaim"]["claimName"])
     if "ephemeral" in volume:
-        return claim_folder(api, pod, f"{pod['metadata']['name']}-{volume['name']}")
+        return claim_folder(api, pod, volume["name"], f"{pod['metadata']['name']}-{volume['name']}")
     own.mkdir(parents=True, exist_ok=True)
     if "secret" in volume:
         _write_items(own, volume["secret"], content_of(api, pod, "secrets", volume["secret"]))
@@ -87,6 +97,17 @@ def _mount(api: ClusterAPI, pod: Object, volume: Object) -> Path:
     return own
 
 
+def _require_right_use(pod: Object, name: str, *, block: bool) -> None:
+    """A raw volume is a device, any other is mounted; what the kubelet's volume manager says otherwise."""
+    mode, wrong = ("Block", "volumeMounts") if block else ("Filesystem", "volumeDevices")
+    if name in _used(pod, wrong):
+        raise MountError(
+            "FailedMount",
+            f"Unable to attach or mount volumes: unmounted volumes=[{name}], unattached volumes=[], "
+            f"failed to process volumes=[{name}]: volume {name} has volumeMode {mode}, but is specified in {wrong}",
+        )
+
+
 def _write_items(folder: Path, source: Object, content: dict[str, bytes]) -> None:
     items = source.get("items") or [{"key": key, "path": key} for key in content]
     for item in items:
@@ -104,13 +125,14 @@ def _write_fields(folder: Path, pod: Object, source: Object) -> None:
         path.write_text(field_of(pod, item["fieldRef"]["fieldPath"]) if "fieldRef" in item else "")
 
 
-def claim_folder(api: ClusterAPI, pod: Object, name: str) -> Path:
-    """The folder of the claim that the pod uses; raises MountError while it cannot be attached."""
+def claim_folder(api: ClusterAPI, pod: Object, mount: str, name: str) -> Path:
+    """The folder of the claim that is the pod's volume `mount`; raises MountError while it cannot be attached."""
     namespace = pod["metadata"]["namespace"]
     claim = find(api, CLAIMS, namespace, name)
     volume = find(api, VOLUMES, None, claim["spec"].get("volumeName", "-")) if claim else None
     if claim is None or volume is None:
         raise MountError("FailedMount", f'Unable to attach or mount volumes: claim "{name}" is not bound')
+    _require_right_use(pod, mount, block=is_block(volume))
     _refuse_second_node(api, pod, claim, volume)
     folder = volume_folder(api, volume["metadata"]["name"])
     folder.mkdir(parents=True, exist_ok=True)

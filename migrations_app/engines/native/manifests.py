@@ -21,6 +21,8 @@ from migrations_app.resources.transform import FOREIGN_ANNOTATIONS
 
 Object = dict[str, Any]
 MOUNT_PATH = "/data"
+DEVICE_PATH = "/dev/volume"
+BLOCK = "Block"
 VOLUME_LABEL = "kubemotion.io/volume"
 # Exit codes of the mover that trying again cannot mend: usage, refused store, integrity, no space, unreadable, foreign.
 HOPELESS_EXIT_CODES = [2, 4, 5, 6, 7, 8]
@@ -87,6 +89,9 @@ def job(
 ) -> Object:
     """The Job that carries the volume, with this power and in this place."""
     name = job_name(direction, volume)
+    raw = volume.volume_mode == BLOCK
+    read_only = {"readOnly": True} if direction == "push" else {}
+    mount = {"name": "data", "mountPath": MOUNT_PATH, **read_only}
     pod: Object = {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
@@ -97,23 +102,23 @@ def job(
             {
                 "name": "mover",
                 "image": settings.MOVER_IMAGE,
-                "args": [direction, "--path", MOUNT_PATH],
+                "args": [direction, "--path", DEVICE_PATH if raw else MOUNT_PATH],
                 "envFrom": [{"secretRef": {"name": name}}],
                 "env": [
                     {"name": "MOVER_TERMINATION_LOG", "value": "/dev/termination-log"},
+                    {"name": "MOVER_VOLUME_MODE", "value": volume.volume_mode},
                     {"name": "TMPDIR", "value": "/tmp"},
                 ],
                 "terminationMessagePolicy": "FallbackToLogsOnError",
                 "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "512Mi"}},
-                "securityContext": privileges.container_context(direction, power),
-                "volumeMounts": [
-                    {"name": "data", "mountPath": MOUNT_PATH, **({"readOnly": True} if direction == "push" else {})},
-                    {"name": "tmp", "mountPath": "/tmp"},
-                ],
+                "securityContext": privileges.container_context(direction, power, raw=raw),
+                "volumeMounts": [*([] if raw else [mount]), {"name": "tmp", "mountPath": "/tmp"}],
+                **({"volumeDevices": [{"name": "data", "devicePath": DEVICE_PATH}]} if raw else {}),
             }
         ],
         "volumes": [
-            {"name": "data", "persistentVolumeClaim": {"claimName": volume.claim}},
+            # A device has no read-only mount: the kubelet hands it out for reading alone where the claim is read-only.
+            {"name": "data", "persistentVolumeClaim": {"claimName": volume.claim, **(read_only if raw else {})}},
             {"name": "tmp", "emptyDir": {}},
         ],
     }

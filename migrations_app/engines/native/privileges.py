@@ -103,9 +103,10 @@ def pod_context(power: Power) -> Object:
     return context
 
 
-def container_context(direction: Direction, power: Power) -> Object:
-    """The securityContext of the mover's container."""
+def container_context(direction: Direction, power: Power, *, raw: bool = False) -> Object:
+    """The securityContext of the mover's container. A `raw` device belongs to root, who needs no capability for it."""
     added = {"root": CAPABILITIES, "baseline": BASELINE_CAPABILITIES, "restricted": {}}[power.level].get(direction, [])
+    added = [] if raw else added
     return {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
@@ -113,11 +114,19 @@ def container_context(direction: Direction, power: Power) -> Object:
     }
 
 
-def what_is_lost(direction: Direction, power: Power) -> str:
+def what_is_lost(direction: Direction, power: Power, *, raw: bool = False) -> str:
     """What people have to know of a mover without root, as one or two sentences; empty where there is nothing."""
     if power.keeps_everything:
         return ""
     values = {"why": power.why, "uid": power.uid}
+    if raw:
+        return (
+            _(
+                "The mover opens the raw device as user %(uid)s, because %(why)s. That works only on nodes whose "
+                "container runtime gives devices to the pod's user (device_ownership_from_security_context)."
+            )
+            % values
+        )
     if direction == "push":
         return (
             _(

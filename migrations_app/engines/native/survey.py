@@ -20,7 +20,7 @@ from clusters.kube.connection import Connection
 from clusters.models import ClusterPair
 from migrations_app import events
 from migrations_app.engines import MigrationError, Plan
-from migrations_app.engines.native import privileges, settling
+from migrations_app.engines.native import manifests, privileges, settling
 from migrations_app.engines.native.claims import Claim, claims_in, users_of_claims, volume_of
 from migrations_app.engines.native.sides import Side, both_sides
 from migrations_app.lease import Lease
@@ -103,6 +103,7 @@ def plan(pair: ClusterPair, spec: Spec) -> Plan:
             "source_class": claim.storage_class,
             "destination_class": wanted.class_for(claim.storage_class),
             "access_modes": claim.access_modes,
+            "volume_mode": claim.mode,
             "phase": claim.phase,
         }
         for claim in found.claims
@@ -222,16 +223,16 @@ def _claims(connection: Connection, namespace: str, wanted: Wanted, found: Surve
             continue
         if not claim.is_bound:
             found.warning(f"Claim {claim} is not bound: it has no data, and an empty claim is made for it.")
-        elif claim.mode == "Block":
-            found.failure(
-                f"Claim {claim} is a raw block device (volumeMode Block), which is not carried yet.",
-                "Move its content by the application's own means, or migrate without volumes.",
-            )
         elif "ReadWriteOncePod" in claim.access_modes and (busy := users.get(claim.name)):
             found.failure(
                 f"Claim {claim} is ReadWriteOncePod and held by pod {busy[0]['metadata']['name']}: no second pod can "
                 "read it.",
                 "Scale its workload to zero for the time of the migration.",
+            )
+        elif claim.mode == manifests.BLOCK and (busy := users.get(claim.name)):
+            found.warning(
+                f"Claim {claim} is a raw device that pod {busy[0]['metadata']['name']} may write to while it is read: "
+                "its parts may then be of different moments. Stop the application first where that matters."
             )
 
 
@@ -246,7 +247,7 @@ def _powers(connection: Connection, side: Side, name: str, namespace: Object, wa
     for claim in claims:
         pods = found.users[name].get(claim.name, [])
         power = privileges.decide(direction, namespace, pods, refuses_root=refused)
-        lost = privileges.what_is_lost(direction, power)
+        lost = privileges.what_is_lost(direction, power, raw=claim.mode == manifests.BLOCK)
         if lost and lost not in told:
             told.append(lost)
     for lost in told:

@@ -159,7 +159,9 @@ def _start(migration: Migration, lease: Lease, volumes: list[MigrationVolume]) -
         notes = Notes()
         powers: list[tuple[Direction, Power | None]] = [("push", reading), ("pull", writing)]
         for direction, power in powers:
-            if power is not None and (lost := what_is_lost(direction, power)):
+            if power is not None and (
+                lost := what_is_lost(direction, power, raw=volume.volume_mode == manifests.BLOCK)
+            ):
                 notes.event(volume, "WithoutRoot", lost, warning=True)
         volume.status, volume.started_at, volume.reason = Status.IN_PROGRESS, timezone.now(), MOVING
         notes.change(volume)
