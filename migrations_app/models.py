@@ -224,6 +224,15 @@ class MigrationVolume(models.Model):
         return f"{self.namespace}/{self.claim}"
 
     @property
+    def destination_namespace(self) -> str:
+        """Where the claim is on the destination."""
+        return str(self.migration.namespace_mapping.get(self.namespace, self.namespace))
+
+    def namespace_of(self, direction: str) -> str:
+        """The namespace in which the claim is read (`push`) or written (`pull`)."""
+        return self.namespace if direction == "push" else self.destination_namespace
+
+    @property
     def percent(self) -> int:
         """How much of the data is restored, 0 to 100; 100 only for a volume that is done."""
         if self.status == Status.SUCCESSFUL:

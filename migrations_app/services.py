@@ -29,6 +29,7 @@ CLUSTERS_OWN = ("kube-system", "kube-public", "kube-node-lease", "default", "ope
 def plan(pair: ClusterPair, namespaces: list[str], **choices: Any) -> Plan:
     """What would move, before anything is touched; `choices` are further fields of `Spec`. Raises Refusal."""
     asked = Spec.from_dict({**choices, "namespaces": _checked_namespaces(namespaces)})
+    _check_mapping(asked)
     classes = {**pair.storage_class_mapping, **asked.storage_class_mapping}
     try:
         return engine_for(pair).plan(pair, dataclasses.replace(asked, storage_class_mapping=classes))
@@ -54,6 +55,7 @@ def start(
         raise Refusal(_("The pair belongs to another team."), {"pair": [_("The pair belongs to another team.")]})
     chosen = _checked_namespaces(namespaces)
     asked = Spec.from_dict({**choices, "namespaces": chosen})
+    _check_mapping(asked)
     if not asked.include_volumes and not asked.include_resources:
         message = _("Nothing would move: include volumes, resources, or both.")
         raise Refusal(message, {"include_resources": [message]})
@@ -112,6 +114,21 @@ def _checked_namespaces(namespaces: list[str]) -> list[str]:
             message = _("%(name)s belongs to the cluster itself and cannot be migrated.") % {"name": name}
             raise Refusal(message, {"namespaces": [message]})
     return chosen
+
+
+def _check_mapping(spec: Spec) -> None:
+    """Each namespace goes to one of its own: two that met in one would overwrite each other. Raises Refusal."""
+    for source, destination in spec.namespace_mapping.items():
+        if source not in spec.namespaces:
+            message = _("%(name)s is mapped, but is not among the namespaces.") % {"name": source}
+            raise Refusal(message, {"namespace_mapping": [message]})
+        try:
+            _checked_namespaces([destination])
+        except Refusal as refusal:
+            raise Refusal(str(refusal), {"namespace_mapping": [str(refusal)]}) from None
+    if len(spec.destination_namespaces()) < len(spec.namespaces):
+        message = _("Two namespaces are mapped to the same one. Give each one of its own.")
+        raise Refusal(message, {"namespace_mapping": [message]})
 
 
 def belongs_to_the_cluster(namespace: str) -> bool:

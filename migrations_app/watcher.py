@@ -71,13 +71,14 @@ def _follow(volume_pk: int, direction: Direction, stopping: threading.Event) -> 
         pair = volume.migration.pair
         connection = connection_to(pair.source if direction == "push" else pair.destination)
         name = manifests.job_name(direction, volume)
-        pods = connection.list("pods", volume.namespace, label_selector=f"batch.kubernetes.io/job-name={name}")
+        namespace = volume.namespace_of(direction)
+        pods = connection.list("pods", namespace, label_selector=f"batch.kubernetes.io/job-name={name}")
         pod = max(pods, key=lambda each: each["metadata"]["creationTimestamp"], default=None)
         if pod is None or (pod.get("status") or {}).get("phase") != "Running":
             stopping.wait(LOOK_SECONDS)
             return
         pushed_at = 0.0
-        for line in connection.follow_logs(pod["metadata"]["name"], volume.namespace, stop=stopping):
+        for line in connection.follow_logs(pod["metadata"]["name"], namespace, stop=stopping):
             progress = movers.parse(line).get("progress")
             if progress and time.monotonic() - pushed_at >= PUSH_SECONDS:
                 pushed_at = time.monotonic()

@@ -10,6 +10,7 @@ from migrations_app.engines.native import survey
 from migrations_app.engines.native.placement import REQUIRED
 from migrations_app.engines.native.privileges import ENFORCE
 from migrations_app.models import Migration, Status
+from migrations_app.resources.spec import Spec
 from tests.engine.conftest import CLAIMS, Estate, told
 
 Object = dict[str, Any]
@@ -36,7 +37,8 @@ def test_a_restricted_namespace_gets_movers_without_root(estate: Estate) -> None
     labels = {ENFORCE: "restricted"}
     estate.on("prod").create("namespaces", {"metadata": {"name": "cms", "labels": labels}})
     with translation.override("en"):
-        planned = survey.plan(estate.pair, ["cms"], {"gp3": "gp3-csi", "efs-rwx": "efs-sc"})
+        classes = {"gp3": "gp3-csi", "efs-rwx": "efs-sc"}
+        planned = survey.plan(estate.pair, Spec(namespaces=("cms",), storage_class_mapping=classes))
     warnings = [each["message"] for each in planned.problems if each["status"] == "warning"]
     assert any("destination cluster prod" in each and "are not kept" in each for each in warnings), planned.problems
     migration = estate.drive(estate.start(), until=moving)

@@ -46,7 +46,7 @@ def step(migration: Migration, lease: Lease) -> timedelta | None:
             lease.renew()
             places.ensure_namespace(connection, migration, namespace)
         for volume in [*migration.volumes.all(), *empty]:
-            if ("", "PersistentVolumeClaim", volume.namespace, volume.claim) not in done:
+            if ("", "PersistentVolumeClaim", volume.destination_namespace, volume.claim) not in done:
                 _report_claim(migration, volume, places.ensure_claim(connection, migration, volume), records)
         records.write()
         finished = apply.apply(
@@ -156,7 +156,7 @@ def _report_claim(migration: Migration, volume: MigrationVolume, claim: Object, 
     """Each claim and the PersistentVolume behind it are resources too, as in Stork's account."""
     ours = migration_of(claim) == str(migration.pk)
     action = "created" if ours else "unchanged"
-    place = volume.namespace, volume.claim
+    place = volume.destination_namespace, volume.claim
     uid = claim["metadata"]["uid"]
     if name := claim["spec"].get("volumeName", ""):
         records.note(Result("", "v1", "PersistentVolume", "", name, Status.SUCCESSFUL, "provisioned", SUCCESS))

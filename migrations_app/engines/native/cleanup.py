@@ -55,7 +55,7 @@ def stop_movers(migration: Migration, lease: Lease) -> bool:
     """End all Jobs and Secrets of the migration on both sides; whether their pods are gone. Raises RetriableError."""
     gone = True
     for side in both_sides(migration.pair):
-        for namespace in migration.namespaces:
+        for namespace in side.namespaces(migration):
             lease.renew()
             with side.asked() as connection:
                 gone = movers.end(connection, migration, namespace) and gone
@@ -110,7 +110,7 @@ def take_back(migration: Migration, lease: Lease) -> list[str]:
             lease.renew()
             if row.kind != "PersistentVolumeClaim" and (resource := _resource_of(connection, row)):
                 _remove(connection, migration, resource, row.name, row.namespace or None)
-        for namespace in migration.namespaces:
+        for namespace in migration.spec().destination_namespaces():
             lease.renew()
             # By their marks, as a worker may have been killed before it wrote down what it had made.
             for resource, obj in _ours(connection, migration, namespace):
@@ -174,7 +174,7 @@ def remove_namespaces(migration: Migration, lease: Lease) -> list[str]:
     """Delete the namespaces that this migration made, unless somebody else has put something there; those that stay."""
     staying = []
     with destination_of(migration.pair).asked() as connection:
-        for name in migration.namespaces:
+        for name in migration.spec().destination_namespaces():
             lease.renew()
             try:
                 namespace = connection.get("namespaces", name)

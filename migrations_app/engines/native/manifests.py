@@ -68,7 +68,7 @@ def secret(direction: Direction, migration: Migration, volume: MigrationVolume, 
         "kind": "Secret",
         "metadata": {
             "name": job_name(direction, volume),
-            "namespace": volume.namespace,
+            "namespace": volume.namespace_of(direction),
             "labels": labels(migration, volume),
             "ownerReferences": [
                 {
@@ -129,7 +129,11 @@ def job(
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": name, "namespace": volume.namespace, "labels": labels(migration, volume)},
+        "metadata": {
+            "name": name,
+            "namespace": volume.namespace_of(direction),
+            "labels": labels(migration, volume),
+        },
         "spec": {
             "backoffLimit": RETRIES,
             "podFailurePolicy": {
@@ -172,7 +176,7 @@ def namespace(migration: Migration, source: Object) -> Object:
         "apiVersion": "v1",
         "kind": "Namespace",
         "metadata": {
-            "name": metadata["name"],
+            "name": migration.spec().namespace_for(metadata["name"]),
             "labels": {**kept, MIGRATION_LABEL: str(migration.pk)},
             "annotations": {**annotations, SOURCE_ANNOTATION: str(migration.pair.source)},
         },
@@ -187,7 +191,7 @@ def claim(migration: Migration, volume: MigrationVolume) -> Object:
         name: value for name, value in (metadata.get("annotations") or {}).items() if name not in FOREIGN_ANNOTATIONS
     }
     spec: Object = {
-        "accessModes": list(volume.access_modes),
+        "accessModes": [migration.access_mode_mapping.get(mode, mode) for mode in volume.access_modes],
         "volumeMode": volume.volume_mode,
         "resources": {"requests": {"storage": source["size"]}},
     }
@@ -198,7 +202,7 @@ def claim(migration: Migration, volume: MigrationVolume) -> Object:
         "kind": "PersistentVolumeClaim",
         "metadata": {
             "name": volume.claim,
-            "namespace": volume.namespace,
+            "namespace": volume.destination_namespace,
             "labels": {**(metadata.get("labels") or {}), MIGRATION_LABEL: str(migration.pk)},
             "annotations": {**annotations, SOURCE_ANNOTATION: str(migration.pair.source)},
         },

@@ -77,25 +77,25 @@ def ensure(connection: Connection, direction: Direction, migration: Migration, v
 
     Returns the power of a Job that was made.
     """
-    name = manifests.job_name(direction, volume)
+    name, namespace = manifests.job_name(direction, volume), volume.namespace_of(direction)
     power: Power | None = None
     try:
-        job = connection.get(JOBS, name, volume.namespace)
+        job = connection.get(JOBS, name, namespace)
     except errors.NotFound:
         power, placement = settling.settle(connection, direction, migration, volume)
         try:
             job = connection.create(JOBS, manifests.job(direction, migration, volume, power, placement))
         except errors.AlreadyExists:
-            job = connection.get(JOBS, name, volume.namespace)
+            job = connection.get(JOBS, name, namespace)
     # The Job comes first because it owns the Secret; its pod waits until the Secret is there.
     secret = manifests.secret(direction, migration, volume, job)
     try:
         connection.create("secrets", secret)
     except errors.AlreadyExists:
-        present = connection.get("secrets", name, volume.namespace)
+        present = connection.get("secrets", name, namespace)
         if present["metadata"].get("ownerReferences") != secret["metadata"]["ownerReferences"]:
             # An earlier Job's, which goes with it.
-            connection.delete("secrets", name, volume.namespace, uid=present["metadata"]["uid"])
+            connection.delete("secrets", name, namespace, uid=present["metadata"]["uid"])
             connection.create("secrets", secret)
     return power
 

@@ -15,8 +15,8 @@ Object = dict[str, Any]
 
 
 def ensure_namespace(destination: Connection, migration: Migration, original: Object) -> None:
-    """The namespace as the source has it; an existing one is left alone. Raises KubeError."""
-    name = original["metadata"]["name"]
+    """The namespace for one of the source's; an existing one is left alone. Raises KubeError."""
+    name = migration.spec().namespace_for(original["metadata"]["name"])
     try:
         found = destination.get("namespaces", name)
     except errors.NotFound:
@@ -34,4 +34,4 @@ def ensure_claim(destination: Connection, migration: Migration, volume: Migratio
     try:
         return destination.create(CLAIMS, manifests.claim(migration, volume))
     except errors.AlreadyExists:
-        return destination.get(CLAIMS, volume.claim, volume.namespace)
+        return destination.get(CLAIMS, volume.claim, volume.destination_namespace)

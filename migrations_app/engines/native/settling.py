@@ -28,13 +28,14 @@ def settle(
     else:
         with source_of(migration.pair).asked() as source:
             pods, spec = _application(source, volume)
-    namespace = connection.get("namespaces", volume.namespace)
+    name = volume.namespace_of(direction)
+    namespace = connection.get("namespaces", name)
     users = pods or ([] if spec is None else [{"spec": spec}])
-    power = privileges.decide(direction, namespace, users, refuses_root=refuses_root(connection, volume.namespace))
+    power = privileges.decide(direction, namespace, users, refuses_root=refuses_root(connection, name))
     if direction == "push":
         user = holder(volume, pods)
         return power, placement.beside(user) if user else placement.where_it_can_run(spec, decides=False)
-    unbound = not claim_of(connection.get(CLAIMS, volume.claim, volume.namespace)).is_bound
+    unbound = not claim_of(connection.get(CLAIMS, volume.claim, name)).is_bound
     return power, placement.where_it_can_run(spec, decides=unbound)
 
 

@@ -19,6 +19,7 @@ from clusters.kube import errors
 from clusters.kube.connection import Connection
 from clusters.models import Cluster, ClusterPair
 from migrations_app.engines import MigrationError, RetriableError
+from migrations_app.models import Migration
 
 KEEP_SECONDS = 300.0
 
@@ -52,6 +53,11 @@ class Side:
 
     def __str__(self) -> str:
         return f"{self.role} cluster {self.cluster.name}"
+
+    def namespaces(self, migration: Migration) -> tuple[str, ...]:
+        """The migration's namespaces as they are called on this side."""
+        spec = migration.spec()
+        return spec.namespaces if self.role == "source" else spec.destination_namespaces()
 
     @contextmanager
     def asked(self, *, at_first: bool = False) -> Iterator[Connection]:

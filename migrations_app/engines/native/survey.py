@@ -161,11 +161,12 @@ def survey(wanted: Wanted) -> Survey:
             return found
         _classes(connection, destination, wanted, found)
         for namespace in wanted.spec.namespaces:
+            mapped = wanted.spec.namespace_for(namespace)
             # One that is not there yet comes with the labels and annotations of the source's.
-            own = connection.get("namespaces", namespace) if namespace in there else found.namespaces[namespace]
+            own = connection.get("namespaces", mapped) if mapped in there else found.namespaces[namespace]
             _powers(connection, destination, namespace, own, wanted, found)
-        for namespace in there:
-            _claims_in_the_way(connection, destination, namespace, wanted, found)
+            if mapped in there:
+                _claims_in_the_way(connection, destination, namespace, wanted, found)
         if wanted.spec.include_resources:
             _objects_in_the_way(connection, destination, there, wanted, found)
     return found
@@ -200,7 +201,8 @@ def _namespaces_like(connection: Connection, name: str) -> str:
 def _permissions(connection: Connection, side: Side, wanted: Wanted, found: Survey) -> None:
     if not wanted.spec.include_volumes:
         return
-    for namespace in wanted.spec.namespaces:
+    named = wanted.spec.namespaces if side.role == "source" else wanted.spec.destination_namespaces()
+    for namespace in named:
         missing = [
             f"{verb} {resource}{f'/{subresource}' if subresource else ''}"
             for verb, resource, subresource in NEEDED[side.role]
@@ -242,7 +244,8 @@ def _powers(connection: Connection, side: Side, name: str, namespace: Object, wa
     if not (wanted.spec.include_volumes and claims):
         return
     direction: privileges.Direction = "push" if side.role == "source" else "pull"
-    refused = settling.refuses_root(connection, name)
+    here = name if side.role == "source" else wanted.spec.namespace_for(name)
+    refused = settling.refuses_root(connection, here)
     told = []
     for claim in claims:
         pods = found.users[name].get(claim.name, [])
@@ -252,7 +255,7 @@ def _powers(connection: Connection, side: Side, name: str, namespace: Object, wa
             told.append(lost)
     for lost in told:
         said = _("Movers on the %(side)s in namespace %(namespace)s: %(lost)s")
-        found.warning(said % {"side": side, "namespace": name, "lost": lost})
+        found.warning(said % {"side": side, "namespace": here, "lost": lost})
 
 
 # -- the destination
@@ -261,7 +264,7 @@ def _powers(connection: Connection, side: Side, name: str, namespace: Object, wa
 def _destination_namespaces(connection: Connection, side: Side, wanted: Wanted, found: Survey) -> list[str]:
     """Those of the namespaces that the destination has already."""
     there = []
-    for name in wanted.spec.namespaces:
+    for name in wanted.spec.destination_namespaces():
         try:
             namespace = connection.get("namespaces", name)
         except errors.NotFound:
@@ -307,13 +310,14 @@ def _is_default(storage_class: Object) -> bool:
 
 def _claims_in_the_way(connection: Connection, side: Side, namespace: str, wanted: Wanted, found: Survey) -> None:
     """Claims of the same names that somebody else made: one that fits and that nobody uses is taken as it is."""
-    present = {claim.name: claim for claim in claims_in(connection, namespace)}
-    users = users_of_claims(connection, namespace) if present else {}
+    here = wanted.spec.namespace_for(namespace)
+    present = {claim.name: claim for claim in claims_in(connection, here)}
+    users = users_of_claims(connection, here) if present else {}
     for claim in [each for each in found.claims if each.namespace == namespace and each.name in present]:
         other = present[claim.name]
         if wanted.migration_id and migration_of(other.raw) == wanted.migration_id:
             continue
-        place = f"The {side} already has a claim {claim}"
+        place = f"The {side} already has a claim {other}"
         if other.bytes < claim.bytes:
             found.failure(
                 f"{place}, and it is too small: it has {other.size}, the source's has {claim.size}.",
@@ -333,11 +337,8 @@ def _claims_in_the_way(connection: Connection, side: Side, namespace: str, wante
 def _objects_in_the_way(connection: Connection, side: Side, there: list[str], wanted: Wanted, found: Survey) -> None:
     """Different objects of the same names; a namespace that does not exist yet cannot hold any."""
     options = wanted.options()
-    candidates = [
-        transformed(obj, options)
-        for obj in found.collected.objects
-        if obj["metadata"].get("namespace") in (None, *there)
-    ]
+    objects = (transformed(obj, options) for obj in found.collected.objects)
+    candidates = [obj for obj in objects if obj["metadata"].get("namespace") in (None, *there)]
     # Nothing was made by a migration that is only planned.
     for each in apply.conflicts(connection, candidates, wanted.migration_id or "planned"):
         place = f"{each.namespace}/{each.name}" if each.namespace else each.name

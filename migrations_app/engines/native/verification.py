@@ -53,7 +53,8 @@ def _has_readiness(migration: Migration, obj: Object) -> bool:
     if obj["kind"] == "PersistentVolumeClaim":
         # An empty claim may wait for its first pod, which need not be started.
         place = obj["metadata"]["namespace"], obj["metadata"]["name"]
-        return migration.volumes.filter(namespace=place[0], claim=place[1]).exists()
+        volumes = migration.volumes.filter(claim=place[1])
+        return any(volume.destination_namespace == place[0] for volume in volumes)
     return obj["kind"] in WITH_READINESS
 
 

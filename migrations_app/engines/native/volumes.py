@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -181,10 +182,11 @@ def _room(side: Side) -> Room:
     busy = MigrationVolume.objects.filter(
         Q(migration__pair__source=cluster) | Q(migration__pair__destination=cluster), status=Status.IN_PROGRESS
     ).exclude(migration__status__in=FINISHED)
+    busy = busy.select_related("migration")
     with side.asked() as connection:
         pods = [
             pod
-            for namespace in sorted(set(busy.values_list("namespace", flat=True)))
+            for namespace in sorted(_namespaces_of(busy))
             for pod in connection.list("pods", namespace, label_selector=manifests.VOLUME_LABEL)
             if movers.phase_of(pod) not in ("Succeeded", "Failed")
         ]
@@ -197,6 +199,11 @@ def _room(side: Side) -> Room:
         )
 
 
+def _namespaces_of(volumes: Iterable[MigrationVolume]) -> set[str]:
+    """Where movers of these volumes may be, on either side."""
+    return {name for volume in volumes for name in (volume.namespace, volume.destination_namespace)}
+
+
 # -- looking
 
 
@@ -207,7 +214,7 @@ def _look(migration: Migration, volumes: list[MigrationVolume], notes: Notes) ->
     for side, direction in _directions(migration):
         with side.asked() as connection:
             found: dict[str, Mover] = {}
-            for namespace in sorted({volume.namespace for volume in volumes}):
+            for namespace in sorted({volume.namespace_of(direction) for volume in volumes}):
                 found |= movers.movers_in(connection, migration, namespace)
             for volume in volumes:
                 if volume.status != Status.IN_PROGRESS or _digest(volume, direction):
@@ -272,7 +279,7 @@ class _Look:
         assert self.mover.pod is not None
         pod = self.mover.pod["metadata"]["name"]
         try:
-            log = self.connection.logs(pod, self.volume.namespace, tail_lines=LOG_LINES)
+            log = self.connection.logs(pod, self.volume.namespace_of(self.direction), tail_lines=LOG_LINES)
         except (errors.Invalid, errors.NotFound):
             # The container is just starting, or the pod has just gone: the next look knows more.
             return ""
@@ -289,7 +296,8 @@ class _Look:
         volume, result = self.volume, self.mover.result()
         if result is None:
             # Its pod is gone, and its last words with it. A transfer that is finished only answers once more.
-            self.connection.delete(movers.JOBS, manifests.job_name(self.direction, volume), volume.namespace)
+            name = manifests.job_name(self.direction, volume)
+            self.connection.delete(movers.JOBS, name, volume.namespace_of(self.direction))
             return "the mover's result was lost with its pod, and it is asked again."
         digest = str(result.get("digest") or "")
         if not digest:
@@ -317,7 +325,7 @@ class _Look:
         assert self.mover.pod is not None
         pod = self.mover.pod["metadata"]["name"]
         try:
-            log = self.connection.logs(pod, self.volume.namespace, tail_lines=WARNING_LINES)
+            log = self.connection.logs(pod, self.volume.namespace_of(self.direction), tail_lines=WARNING_LINES)
         except errors.KubeError:
             # The data is there and proved; a log that cannot be read must not hold that up.
             return
