@@ -12,6 +12,9 @@
     movers.py         a volume's two Jobs: started, looked at, ended
     measuring.py      from progress lines to bars, a rate and the time to go
     volumes.py        the stage Volumes
+    starting.py       its beginning: claims, then Jobs, as many as there is room for
+    looking.py        its looks at movers under way, and the verdict on each volume
+    notes.py          what such a look writes down, at once
     applications.py   the stage Applications
     verification.py   the stage Final: is all there, and does it run?
     cleanup.py        clean-up after a verdict, and the way back of a cancelled migration
