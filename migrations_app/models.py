@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from clusters.encryption import EncryptedTextField
 from clusters.models import ClusterPair
+from migrations_app.leased import Leased
 from migrations_app.resources import spec
 from migrations_app.resources.spec import Spec
 from teams.models import TeamOwned
@@ -57,7 +58,7 @@ class ConflictPolicy(models.TextChoices):
 FINISHED = frozenset({Status.SUCCESSFUL, Status.PARTIAL_SUCCESS, Status.FAILED, Status.CANCELLED})
 
 
-class Migration(TeamOwned):
+class Migration(TeamOwned, Leased):
     """One move of some namespaces over a pair. The row is the truth: stage, status, and when to look next."""
 
     name = models.CharField(_("name"), max_length=63, validators=[DNS_LABEL])
@@ -123,11 +124,6 @@ class Migration(TeamOwned):
     cleaned_up = models.BooleanField(default=False, editable=False)
 
     last_event_seq = models.PositiveBigIntegerField(default=0, editable=False)
-    next_look_at = models.DateTimeField(null=True, blank=True, db_index=True, default=timezone.now, editable=False)
-    lease_token = models.UUIDField(null=True, blank=True, editable=False)
-    lease_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
-    # Consecutive steps that failed on something that may pass; reset by each that worked.
-    failed_looks = models.PositiveIntegerField(default=0, editable=False)
 
     class Meta:
         ordering = ["-created_at"]
@@ -298,3 +294,7 @@ class MigrationEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.seq} {self.type} {self.reason}"
+
+
+# The models of plans are found here, as all models of the app are.
+from migrations_app.plans.models import MigrationPlan, PlannedObject  # noqa: E402, F401

@@ -13,8 +13,6 @@ import logging
 import uuid
 from datetime import timedelta
 
-from django.utils import timezone
-
 from audit import context
 from migrations_app import events, progress
 from migrations_app import lease as leases
@@ -92,10 +90,3 @@ def _after_failed_look(migration: Migration, message: str) -> timedelta:
         # The verdict stands; only what the migration used is still to be cleared away, and that is tried for ever.
         events.emit(migration, "CleanUpDelayed", message, warning=True)
     return min(LONGEST_PAUSE, timedelta(seconds=2 ** min(failed, 6)))
-
-
-def due() -> list[uuid.UUID]:
-    """The migrations whose next look has come, and which nobody is looking at."""
-    now = timezone.now()
-    rows = Migration.objects.filter(next_look_at__lte=now).exclude(lease_expires_at__gt=now)
-    return list(rows.order_by("next_look_at").values_list("pk", flat=True)[:500])

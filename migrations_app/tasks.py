@@ -8,6 +8,7 @@ from datetime import timedelta
 from celery import shared_task
 from django.utils import timezone
 
+from migrations_app import lease as leases
 from migrations_app import reconcile as reconciling
 from migrations_app.models import Migration
 
@@ -25,6 +26,6 @@ def reconcile(migration_id: str) -> None:
 @shared_task
 def sweep() -> None:
     """Hand every migration that is due to the queue."""
-    for migration_id in reconciling.due():
+    for migration_id in leases.due():
         Migration.objects.filter(pk=migration_id).update(next_look_at=timezone.now() + HANDED_OUT)
         reconcile.delay(str(migration_id))

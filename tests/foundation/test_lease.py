@@ -8,7 +8,6 @@ import pytest
 from django.utils import timezone
 
 from migrations_app import lease as leases
-from migrations_app import reconcile
 from migrations_app.models import Migration
 
 pytestmark = pytest.mark.django_db
@@ -43,11 +42,11 @@ def test_giving_back_a_lost_lease_changes_nothing(migration: Migration) -> None:
 
 
 def test_due_migrations_are_those_whose_look_has_come_and_that_nobody_holds(migration: Migration) -> None:
-    assert reconcile.due() == [migration.pk]
+    assert leases.due() == [migration.pk]
     with leases.taken(migration.pk) as lease:
-        assert reconcile.due() == []
+        assert leases.due() == []
         assert lease is not None
         lease.release(next_look=timedelta(minutes=1))
-    assert reconcile.due() == []
+    assert leases.due() == []
     Migration.objects.update(next_look_at=timezone.now())
-    assert reconcile.due() == [migration.pk]
+    assert leases.due() == [migration.pk]
