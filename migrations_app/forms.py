@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from clusters import class_mapping
 from clusters.models import ClusterPair
-from migrations_app import services
+from migrations_app.choices import belongs_to_the_cluster
 from migrations_app.models import DNS_LABEL, Migration, Status
 
 
@@ -46,7 +46,7 @@ class MigrationForm(forms.Form):
                 label=_("Namespaces"), help_text=_("Separated by spaces: the source could not be asked.")
             )
         else:
-            choices = sorted(name for name in namespaces if not services.belongs_to_the_cluster(name))
+            choices = sorted(name for name in namespaces if not belongs_to_the_cluster(name))
             self.fields["namespaces"] = forms.MultipleChoiceField(
                 label=_("Namespaces"),
                 choices=[(name, name) for name in choices],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import re
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -14,22 +14,17 @@ from django.utils.translation import gettext as _
 from audit.actor import Actor
 from audit.record import record
 from clusters.models import ClusterPair
+from migrations_app import choices as choosing
 from migrations_app import events, live
 from migrations_app.engines import MigrationError, Plan, RetriableError, engine_for
 from migrations_app.models import DNS_LABEL, Migration
-from migrations_app.resources.spec import Spec
 from teams.models import Team
 from teams.refusals import Conflict, Refusal
-
-NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-# Namespaces of the cluster itself: moving them breaks the destination.
-CLUSTERS_OWN = ("kube-system", "kube-public", "kube-node-lease", "default", "openshift")
 
 
 def plan(pair: ClusterPair, namespaces: list[str], **choices: Any) -> Plan:
     """What would move, before anything is touched; `choices` are further fields of `Spec`. Raises Refusal."""
-    asked = Spec.from_dict({**choices, "namespaces": _checked_namespaces(namespaces)})
-    _check_mapping(asked)
+    asked = choosing.checked(namespaces, choices)
     classes = {**pair.storage_class_mapping, **asked.storage_class_mapping}
     try:
         return engine_for(pair).plan(pair, dataclasses.replace(asked, storage_class_mapping=classes))
@@ -53,12 +48,7 @@ def start(
     """
     if pair.team_id != team.pk:
         raise Refusal(_("The pair belongs to another team."), {"pair": [_("The pair belongs to another team.")]})
-    chosen = _checked_namespaces(namespaces)
-    asked = Spec.from_dict({**choices, "namespaces": chosen})
-    _check_mapping(asked)
-    if not asked.include_volumes and not asked.include_resources:
-        message = _("Nothing would move: include volumes, resources, or both.")
-        raise Refusal(message, {"include_resources": [message]})
+    asked = choosing.checked(namespaces, choices)
     if name:
         try:
             DNS_LABEL(name)
@@ -73,7 +63,7 @@ def start(
         with transaction.atomic():
             migration = Migration.objects.create(
                 team=team,
-                name=name or _free_name(team, chosen),
+                name=name or _free_name(team, asked.namespaces),
                 created_by=by.user,
                 idempotency_key=idempotency_key or None,
                 **content,
@@ -82,7 +72,8 @@ def start(
             events.emit(
                 migration,
                 "Created",
-                f"Migration of {', '.join(chosen)} from {pair.source} to {pair.destination} was started by {by.name}",
+                f"Migration of {', '.join(asked.namespaces)} from {pair.source} to {pair.destination} "
+                f"was started by {by.name}",
             )
             transaction.on_commit(lambda: live.state_changed(migration))
     except IntegrityError:
@@ -101,42 +92,7 @@ def _same_or_conflict(earlier: Migration, content: dict[str, Any]) -> Migration:
     return earlier
 
 
-def _checked_namespaces(namespaces: list[str]) -> list[str]:
-    chosen = list(dict.fromkeys(name.strip() for name in namespaces if name.strip()))
-    if not chosen:
-        message = _("Name at least one namespace.")
-        raise Refusal(message, {"namespaces": [message]})
-    for name in chosen:
-        if not NAMESPACE.fullmatch(name):
-            message = _("%(name)s is not a namespace's name.") % {"name": name}
-            raise Refusal(message, {"namespaces": [message]})
-        if belongs_to_the_cluster(name):
-            message = _("%(name)s belongs to the cluster itself and cannot be migrated.") % {"name": name}
-            raise Refusal(message, {"namespaces": [message]})
-    return chosen
-
-
-def _check_mapping(spec: Spec) -> None:
-    """Each namespace goes to one of its own: two that met in one would overwrite each other. Raises Refusal."""
-    for source, destination in spec.namespace_mapping.items():
-        if source not in spec.namespaces:
-            message = _("%(name)s is mapped, but is not among the namespaces.") % {"name": source}
-            raise Refusal(message, {"namespace_mapping": [message]})
-        try:
-            _checked_namespaces([destination])
-        except Refusal as refusal:
-            raise Refusal(str(refusal), {"namespace_mapping": [str(refusal)]}) from None
-    if len(spec.destination_namespaces()) < len(spec.namespaces):
-        message = _("Two namespaces are mapped to the same one. Give each one of its own.")
-        raise Refusal(message, {"namespace_mapping": [message]})
-
-
-def belongs_to_the_cluster(namespace: str) -> bool:
-    """Whether the namespace is one of the cluster's own, which cannot be migrated."""
-    return namespace in CLUSTERS_OWN or namespace.startswith(("kube-", "openshift-"))
-
-
-def _free_name(team: Team, namespaces: list[str]) -> str:
+def _free_name(team: Team, namespaces: Sequence[str]) -> str:
     base = f"{namespaces[0][:40]}-{timezone.now():%Y%m%d}"
     taken = set(Migration.objects.filter(team=team, name__startswith=base).values_list("name", flat=True))
     number = 1

@@ -3,7 +3,7 @@
     models.py     a plan and its objects
     services.py   what people ask of a plan: make, look again, choose what goes along, migrate, remove
     compute.py    one look at one plan, as `reconcile` takes one at a migration
-    reading.py    what a page or an answer shows of a plan: counts, the tree, rows that fit a filter, what exclusion breaks
+    reading.py    what pages and answers show of a plan: counts, the tree, rows that fit a filter
     contents.py   one object as it is on the source, as it is to be, and as the destination has it
     export.py     a plan as a folder of YAML files that `kubectl apply` takes in order
 
