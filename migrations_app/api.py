@@ -63,10 +63,15 @@ class PlanClaimSerializer(serializers.Serializer[Any]):
     phase = serializers.CharField()
 
 
-class PlanProblemSerializer(serializers.Serializer[Any]):
-    status = serializers.ChoiceField(choices=["warning", "failure"])
-    message = serializers.CharField()
-    remedy = serializers.CharField(allow_blank=True)
+class PlanCheckSerializer(serializers.Serializer[Any]):
+    code = serializers.CharField(help_text="Which check it is; docs/preflight.md has them all.")
+    status = serializers.ChoiceField(choices=["pass", "warning", "failure"])
+    title = serializers.CharField(help_text="What was looked at.")
+    message = serializers.CharField(help_text="What was found.")
+    objects = serializers.ListField(child=serializers.CharField(), help_text="What it concerns: Kind namespace/name.")
+    why = serializers.CharField(allow_blank=True, help_text="What would happen.")
+    remedy = serializers.CharField(allow_blank=True, help_text="What to do.")
+    command = serializers.CharField(allow_blank=True, help_text="A shell command that does or shows it.")
 
 
 class PlanSerializer(serializers.Serializer[Any]):
@@ -75,7 +80,7 @@ class PlanSerializer(serializers.Serializer[Any]):
     namespaces = serializers.ListField(child=serializers.CharField())
     claims = PlanClaimSerializer(many=True)
     objects = serializers.DictField(child=serializers.IntegerField(), help_text="Kind to count.")
-    problems = PlanProblemSerializer(many=True)
+    checks = PlanCheckSerializer(many=True)
 
 
 class MigrationListSerializer(serializers.ListSerializer[Any]):

@@ -32,6 +32,18 @@ def plan(pair: ClusterPair, namespaces: list[str], **choices: Any) -> Plan:
         raise Refusal(str(error)) from None
 
 
+def checks_document(pair: ClusterPair, plan: Plan) -> dict[str, Any]:
+    """What preflight found, for people and programs outside of ours."""
+    return {
+        "pair": pair.name,
+        "source": pair.source.name,
+        "destination": pair.destination.name,
+        "namespaces": plan.namespaces,
+        "checked_at": timezone.now().isoformat(),
+        "checks": plan.checks,
+    }
+
+
 def start(
     team: Team,
     *,

@@ -11,6 +11,7 @@ urlpatterns: list[URLPattern] = [
     path("migrations/", views.migration_list, name="migration-list"),
     path("migrations/new/", views.migration_new, name="migration-new"),
     path("migrations/plan/", views.migration_plan, name="migration-plan"),
+    path("migrations/plan/checks.json", views.migration_checks, name="migration-checks"),
     path("migrations/<uuid:pk>/", views.migration_detail, name="migration-detail"),
     path("migrations/<uuid:pk>/cancel/", views.migration_cancel, name="migration-cancel"),
     path("migrations/<uuid:pk>/remove/", views.migration_remove, name="migration-remove"),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Case, Count, Q, When
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -175,6 +176,24 @@ def migration_plan(request: HttpRequest) -> HttpResponse:
     return render(request, "migrations_app/plan.html", context)
 
 
+@require_POST
+def migration_checks(request: HttpRequest) -> HttpResponse:
+    """The preflight of what the form says, as a JSON file."""
+    pair = _chosen_pair(request, _pairs_to_migrate_over(request), request.POST.get("pair"))
+    if pair is None:
+        return redirect("migration-new")
+    namespaces, trouble = _namespaces(pair)
+    form = MigrationForm(request.POST, pair=pair, namespaces=namespaces)
+    context: dict[str, Any] = _plan(pair, form) if form.is_valid() else {"plan_trouble": _first_error(form)}
+    plan = context.get("plan")
+    if not isinstance(plan, Plan):
+        context |= {"pairs": _pairs_to_migrate_over(request), "pair": pair, "trouble": trouble, "form": form}
+        return render(request, "migrations_app/migration_new.html", context, status=422)
+    response = JsonResponse(services.checks_document(pair, plan), json_dumps_params={"indent": 2})
+    response["Content-Disposition"] = f'attachment; filename="preflight-{pair.name}.json"'
+    return response
+
+
 def _first_error(form: MigrationForm) -> str:
     return next(str(message) for messages_ in form.errors.values() for message in messages_)
 
@@ -182,7 +201,8 @@ def _first_error(form: MigrationForm) -> str:
 def _plan(pair: ClusterPair, form: MigrationForm) -> dict[str, Any]:
     given = form.cleaned_data
     try:
-        plan: Plan = services.plan(pair, given["namespaces"], storage_class_mapping=given["storage_class_mapping"])
+        names = ("include_volumes", "include_resources", "start_applications", "storage_class_mapping")
+        plan: Plan = services.plan(pair, given["namespaces"], **{name: given[name] for name in names})
     except Refusal as error:
         return {"plan_trouble": str(error)}
     claims = plan.claims if given["include_volumes"] else []
@@ -192,7 +212,10 @@ def _plan(pair: ClusterPair, form: MigrationForm) -> dict[str, Any]:
         "objects": sorted(plan.objects.items()) if given["include_resources"] else [],
         "object_count": sum(plan.objects.values()),
         "bytes": sum(claim["capacity_bytes"] for claim in claims),
-        "blocked": any(problem["status"] == "failure" for problem in plan.problems),
+        "verdicts": {"pass": 0, "warning": 0, "failure": 0} | Counter(check["status"] for check in plan.checks),
+        "standing_out": [check for check in plan.checks if check["status"] != "pass"],
+        "passes": [check for check in plan.checks if check["status"] == "pass"],
+        "blocked": any(check["status"] == "failure" for check in plan.checks),
     }
 
 

@@ -20,13 +20,14 @@ class Plan:
 
     `claims`: [{"namespace", "name", "capacity_bytes", "source_class", "destination_class", "access_modes",
     "volume_mode", "phase"}];
-    `objects`: kind to count; `problems`: [{"status" (warning|failure), "message", "remedy"}].
+    `objects`: kind to count; `checks`: what preflight found, as `preflight.result.Result.to_dict` gives it:
+    [{"code", "status" (pass|warning|failure), "title", "message", "objects", "why", "remedy", "command"}].
     """
 
     namespaces: list[str]
     claims: list[dict[str, Any]]
     objects: dict[str, int]
-    problems: list[dict[str, str]]
+    checks: list[dict[str, Any]]
 
 
 class RetriableError(Exception):

@@ -46,7 +46,7 @@ def test_the_way_of_the_story_from_clusters_to_a_migration(world: Company) -> No
     ).json()
     assert pair["engine"] == "native"
     plan = alice.post("/migrations/plan/", {"pair": pair["id"], "namespaces": ["cms"]}).json()
-    assert plan == {"namespaces": ["cms"], "claims": [], "objects": {"Deployment": 2}, "problems": []}
+    assert plan == {"namespaces": ["cms"], "claims": [], "objects": {"Deployment": 2}, "checks": []}
     answer = alice.post("/migrations/", {"pair": pair["id"], "namespaces": ["cms"], "start_applications": False})
     assert answer.status_code == 201
     migration = answer.json()

@@ -14,6 +14,7 @@ from migrations_app.resources.spec import Spec
 from tests.engine.conftest import CLAIMS, Estate, told
 
 Object = dict[str, Any]
+CLASSES = {"gp3": "gp3-csi", "efs-rwx": "efs-sc"}
 
 
 def moving(migration: Migration) -> bool:
@@ -37,10 +38,9 @@ def test_a_restricted_namespace_gets_movers_without_root(estate: Estate) -> None
     labels = {ENFORCE: "restricted"}
     estate.on("prod").create("namespaces", {"metadata": {"name": "cms", "labels": labels}})
     with translation.override("en"):
-        classes = {"gp3": "gp3-csi", "efs-rwx": "efs-sc"}
-        planned = survey.plan(estate.pair, Spec(namespaces=("cms",), storage_class_mapping=classes))
-    warnings = [each["message"] for each in planned.problems if each["status"] == "warning"]
-    assert any("destination cluster prod" in each and "are not kept" in each for each in warnings), planned.problems
+        planned = survey.plan(estate.pair, Spec(namespaces=("cms",), storage_class_mapping=CLASSES))
+    warnings = [each["message"] for each in planned.checks if each["status"] == "warning"]
+    assert any("destination cluster prod" in each and "are not kept" in each for each in warnings), planned.checks
     migration = estate.drive(estate.start(), until=moving)
     for claim in CLAIMS:
         there, here = job(estate, "prod", migration, claim), job(estate, "dev", migration, claim)

@@ -244,7 +244,7 @@ def test_a_plan_says_the_same_without_changing_anything(estate: Estate) -> None:
     plan = services.plan(estate.pair, ["cms"], storage_class_mapping={"efs-rwx": "nfs"})
     assert [claim["name"] for claim in plan.claims] == ["px-mysql-pvc", "px-wp-pvc"]
     assert plan.objects["Deployment"] == 2
-    said = " ".join(problem["message"] for problem in plan.problems if problem["status"] == "failure")
+    said = " ".join(check["message"] for check in plan.checks if check["status"] == "failure")
     assert "too small" in said
     assert "needs the storage class nfs" in said
     assert not Migration.objects.exists()

@@ -83,6 +83,9 @@ TABLE: dict[str, list[Ask]] = {
     "migration-list": [Ask(SIGNED_IN)],
     "migration-new": [Ask(OPERATE_SOMEWHERE)],
     "migration-plan": [Ask(OPERATE_SOMEWHERE | {"mallory": 302}, "", "post")],
+    "migration-checks": [
+        Ask(OPERATE_SOMEWHERE | {"olivia": 422, "alice": 422, "staff": 422, "mallory": 302}, "", "post")
+    ],
     "migration-detail": [Ask(VIEW, "migration")],
     "migration-events": [Ask(VIEW, "migration")],
     "migration-cancel": [Ask(OPERATE, "migration"), Ask(OPERATE_POST, "migration", "post")],

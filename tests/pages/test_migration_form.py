@@ -13,6 +13,7 @@ from clusters import services as cluster_services
 from migrations_app import services
 from migrations_app.engines import Plan
 from migrations_app.models import Migration, Status
+from migrations_app.resources.preflight.result import Result, Verdict, passed
 from teams.refusals import Refusal
 from tests import factories
 
@@ -31,7 +32,19 @@ PLAN = Plan(
         }
     ],
     objects={"Deployment": 2, "Route": 1},
-    problems=[{"status": "warning", "message": "cms exists on prod.", "remedy": "Nothing of it is overwritten."}],
+    checks=[
+        Result(
+            "namespaces",
+            Verdict.WARNING,
+            "Namespaces",
+            "cms exists on prod.",
+            ("Namespace cms",),
+            why="What is there may differ.",
+            remedy="Nothing of it is overwritten.",
+            command="kubectl get all -n cms",
+        ).to_dict(),
+        passed("storage-class", "Storage classes", "All 2 are there.").to_dict(),
+    ],
 )
 
 
@@ -40,7 +53,7 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What the clusters would say, and what was asked of the plan; browser tests ask clusters that answer."""
     asked: list[dict[str, Any]] = []
 
-    def plan(pair: Any, namespaces: list[str], storage_class_mapping: dict[str, str]) -> Plan:
+    def plan(pair: Any, namespaces: list[str], storage_class_mapping: dict[str, str], **_choices: Any) -> Plan:
         asked.append({"namespaces": namespaces, "mapping": storage_class_mapping})
         return PLAN
 
@@ -94,10 +107,29 @@ def test_a_plan_without_namespaces_says_so(company: factories.Company, alice: Cl
 def test_a_problem_that_would_fail_disables_the_button(
     company: factories.Company, alice: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    failing = Plan(["cms"], [], {}, [{"status": "failure", "message": "No class efs-sc on prod.", "remedy": "Map it."}])
+    check = Result("storage-class", Verdict.FAILURE, "Storage classes", "No class efs-sc on prod.", remedy="Map it.")
+    failing = Plan(["cms"], [], {}, [check.to_dict()])
     monkeypatch.setattr(services, "plan", lambda *_arguments, **_choices: failing)
     page = alice.post("/migrations/plan/", given(company)).content.decode()
     assert re.search(r'value="start" disabled', page)
+
+
+def test_what_stands_out_comes_first_with_what_to_do_and_what_passed_is_folded(
+    company: factories.Company, alice: Client
+) -> None:
+    page = alice.post("/migrations/plan/", given(company)).content.decode()
+    for text in ("What is there may differ.", "kubectl get all -n cms", "Namespace cms", "1 warning", "1 passed"):
+        assert text in page
+    assert page.index("cms exists on prod.") < page.index("<summary>What passed") < page.index("All 2 are there.")
+
+
+def test_the_checks_are_exported_as_json(company: factories.Company, alice: Client) -> None:
+    response = alice.post("/migrations/plan/checks.json", given(company))
+    assert response["Content-Disposition"] == f'attachment; filename="preflight-{company.pair.name}.json"'
+    document = response.json()
+    assert document["namespaces"] == ["cms"]
+    assert document["checks"] == PLAN.checks
+    assert alice.post("/migrations/plan/checks.json", given(company, namespaces=[])).status_code == 422
 
 
 def test_migrate_starts_one_and_leads_to_its_page(company: factories.Company, alice: Client) -> None:

@@ -9,6 +9,7 @@ import base64
 import difflib
 import secrets
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,12 +29,22 @@ from migrations_app.models import Migration, MigrationVolume
 from migrations_app.resources import apply
 from migrations_app.resources.collect import Collected, collect
 from migrations_app.resources.marks import migration_of
+from migrations_app.resources.preflight.result import SHOWN, Result, Verdict, failures
 from migrations_app.resources.spec import Spec
 from migrations_app.resources.transform import Options, transformed
 
 Object = dict[str, Any]
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
-SHOWN = 5
+TITLES = {
+    "namespaces": "Namespaces",
+    "permissions": "Permissions",
+    "volumes": "Volumes",
+    "mover-privileges": "Privileges of the movers",
+    "collection": "Objects that can be read",
+    "storage-class": "Storage classes",
+    "claims-in-the-way": "Claims that are there already",
+    "existing-objects": "Objects that are there already",
+}
 
 # What the engine does on a side, as verb, resource and subresource.
 MOVERS = (
@@ -72,23 +83,23 @@ class Wanted:
 
 @dataclass
 class Survey:
-    """What would move, and what is wrong with that: `problems` as in a Plan."""
+    """What would move, and what preflight found about it."""
 
     namespaces: dict[str, Object] = field(default_factory=dict)
     users: dict[str, dict[str, list[Object]]] = field(default_factory=dict)
     claims: list[Claim] = field(default_factory=list)
     collected: Collected = field(default_factory=lambda: Collected([], []))
-    problems: list[dict[str, str]] = field(default_factory=list)
+    checks: list[Result] = field(default_factory=list)
 
-    def failure(self, message: str, remedy: str = "") -> None:
-        self.problems.append({"status": "failure", "message": message, "remedy": remedy})
+    def failure(self, code: str, message: str, remedy: str = "", *, objects: Iterable[str] = ()) -> None:
+        self.checks.append(Result(code, Verdict.FAILURE, TITLES[code], message, tuple(objects), remedy=remedy))
 
-    def warning(self, message: str) -> None:
-        self.problems.append({"status": "warning", "message": message, "remedy": ""})
+    def warning(self, code: str, message: str, remedy: str = "", *, objects: Iterable[str] = ()) -> None:
+        self.checks.append(Result(code, Verdict.WARNING, TITLES[code], message, tuple(objects), remedy=remedy))
 
     def failures(self) -> list[str]:
         """The failures, each as one text with what to do about it."""
-        return [f"{each['message']} {each['remedy']}".strip() for each in self.problems if each["status"] == "failure"]
+        return [str(each) for each in failures(self.checks)]
 
 
 def plan(pair: ClusterPair, spec: Spec) -> Plan:
@@ -109,7 +120,7 @@ def plan(pair: ClusterPair, spec: Spec) -> Plan:
         for claim in found.claims
     ]
     counts = Counter(each["kind"] for each in found.collected.objects)
-    return Plan(list(spec.namespaces), rows, dict(sorted(counts.items())), found.problems)
+    return Plan(list(spec.namespaces), rows, dict(sorted(counts.items())), [each.to_dict() for each in found.checks])
 
 
 def begin(migration: Migration, lease: Lease) -> None:
@@ -133,8 +144,9 @@ def begin(migration: Migration, lease: Lease) -> None:
         if not migration.data_key:
             migration.data_key = base64.b64encode(secrets.token_bytes(32)).decode()
             migration.save(update_fields=["data_key"])
-        for problem in found.problems:
-            events.emit(migration, "Skipped", problem["message"], warning=True)
+        for check in found.checks:
+            if check.status is Verdict.WARNING:
+                events.emit(migration, "Preflight", check.message, warning=True)
 
 
 def survey(wanted: Wanted) -> Survey:
@@ -153,7 +165,9 @@ def survey(wanted: Wanted) -> Survey:
         if wanted.spec.include_resources:
             found.collected = collect(connection, wanted.spec.namespaces)
             for each in found.collected.skipped:
-                found.warning(f"{each.resource} cannot be read on the {source} and stay behind: {each.reason}")
+                found.warning(
+                    "collection", f"{each.resource} cannot be read on the {source} and stay behind: {each.reason}"
+                )
     with destination.asked(at_first=True) as connection:
         there = _destination_namespaces(connection, destination, wanted, found)
         _permissions(connection, destination, wanted, found)
@@ -180,10 +194,10 @@ def _namespaces(connection: Connection, side: Side, wanted: Wanted, found: Surve
         try:
             namespace = connection.get("namespaces", name)
         except errors.NotFound:
-            found.failure(f"The {side} has no namespace {name}.", _namespaces_like(connection, name))
+            found.failure("namespaces", f"The {side} has no namespace {name}.", _namespaces_like(connection, name))
             continue
         if namespace["metadata"].get("deletionTimestamp"):
-            found.failure(f"The namespace {name} is being deleted on the {side}.")
+            found.failure("namespaces", f"The namespace {name} is being deleted on the {side}.")
         found.namespaces[name] = namespace
 
 
@@ -210,6 +224,7 @@ def _permissions(connection: Connection, side: Side, wanted: Wanted, found: Surv
         ]
         if missing:
             found.failure(
+                "permissions",
                 f"The account of the {side} may not {', '.join(missing)} in namespace {namespace}.",
                 "Grant it a role with these permissions there, or use a kubeconfig of an account that has them.",
             )
@@ -224,17 +239,20 @@ def _claims(connection: Connection, namespace: str, wanted: Wanted, found: Surve
         if not wanted.spec.include_volumes:
             continue
         if not claim.is_bound:
-            found.warning(f"Claim {claim} is not bound: it has no data, and an empty claim is made for it.")
+            found.warning("volumes", f"Claim {claim} is not bound: it has no data, and an empty claim is made for it.")
         elif "ReadWriteOncePod" in claim.access_modes and (busy := users.get(claim.name)):
             found.failure(
+                "volumes",
                 f"Claim {claim} is ReadWriteOncePod and held by pod {busy[0]['metadata']['name']}: no second pod can "
                 "read it.",
                 "Scale its workload to zero for the time of the migration.",
             )
         elif claim.mode == manifests.BLOCK and (busy := users.get(claim.name)):
             found.warning(
+                "volumes",
                 f"Claim {claim} is a raw device that pod {busy[0]['metadata']['name']} may write to while it is read: "
-                "its parts may then be of different moments. Stop the application first where that matters."
+                "its parts may then be of different moments.",
+                "Stop the application first where that matters.",
             )
 
 
@@ -255,7 +273,7 @@ def _powers(connection: Connection, side: Side, name: str, namespace: Object, wa
             told.append(lost)
     for lost in told:
         said = _("Movers on the %(side)s in namespace %(namespace)s: %(lost)s")
-        found.warning(said % {"side": side, "namespace": here, "lost": lost})
+        found.warning("mover-privileges", said % {"side": side, "namespace": here, "lost": lost})
 
 
 # -- the destination
@@ -270,12 +288,15 @@ def _destination_namespaces(connection: Connection, side: Side, wanted: Wanted, 
         except errors.NotFound:
             if not connection.can_i("create", "namespaces"):
                 found.failure(
+                    "namespaces",
                     f"The {side} has no namespace {name}, and its account may not create namespaces.",
                     "Create the namespace there, or grant create on namespaces.",
                 )
             continue
         if namespace["metadata"].get("deletionTimestamp"):
-            found.failure(f"The namespace {name} is being deleted on the {side}.", "Wait until it is gone.")
+            found.failure(
+                "namespaces", f"The namespace {name} is being deleted on the {side}.", "Wait until it is gone."
+            )
         there.append(name)
     return there
 
@@ -294,11 +315,13 @@ def _classes(connection: Connection, side: Side, wanted: Wanted, found: Survey) 
         which = ", ".join(str(claim) for claim in claims[:SHOWN])
         if name and name not in offered:
             found.failure(
+                "storage-class",
                 f"Claim {which} needs the storage class {name}, which the {side} does not have (it has: {has}).",
                 "Map the source's class to one of these in the pair or in the migration.",
             )
         elif not name and not defaults:
             found.failure(
+                "storage-class",
                 f"Claim {which} names no storage class, and the {side} has no default one (it has: {has}).",
                 "Make one of these the default, or map the empty class to one.",
             )
@@ -320,15 +343,21 @@ def _claims_in_the_way(connection: Connection, side: Side, namespace: str, wante
         place = f"The {side} already has a claim {other}"
         if other.bytes < claim.bytes:
             found.failure(
+                "claims-in-the-way",
                 f"{place}, and it is too small: it has {other.size}, the source's has {claim.size}.",
                 "Expand it, or delete it so that the migration makes one of the right size.",
             )
         elif other.mode != claim.mode:
-            found.failure(f"{place} with volumeMode {other.mode} instead of {claim.mode}.", "Delete it there.")
+            found.failure(
+                "claims-in-the-way",
+                f"{place} with volumeMode {other.mode} instead of {claim.mode}.",
+                "Delete it there.",
+            )
         elif missing := [mode for mode in claim.access_modes if mode not in other.access_modes]:
-            found.failure(f"{place} without access mode {', '.join(missing)}.", "Delete it there.")
+            found.failure("claims-in-the-way", f"{place} without access mode {', '.join(missing)}.", "Delete it there.")
         elif wanted.spec.include_volumes and (busy := users.get(claim.name)):
             found.failure(
+                "claims-in-the-way",
                 f"{place}, and pod {busy[0]['metadata']['name']} uses it.",
                 "Stop what uses it and empty it, or delete both there.",
             )
@@ -342,4 +371,4 @@ def _objects_in_the_way(connection: Connection, side: Side, there: list[str], wa
     # Nothing was made by a migration that is only planned.
     for each in apply.conflicts(connection, candidates, wanted.migration_id or "planned"):
         place = f"{each.namespace}/{each.name}" if each.namespace else each.name
-        found.failure(f"{each.kind} {place} on the {side}: {each.reason}")
+        found.failure("existing-objects", f"{each.kind} {place} on the {side}: {each.reason}")
