@@ -21,7 +21,7 @@ from typing import Any
 from clusters.kube.connection import Connection
 from clusters.kube.errors import RETRIABLE, AlreadyExists, Conflict, KubeError, NotFound, Unauthorized, Untrusted
 from migrations_app.resources import order
-from migrations_app.resources.collect import GENERATED_ACCOUNTS
+from migrations_app.resources.belonging import GENERATED_ACCOUNTS
 from migrations_app.resources.compare import differing_fields
 from migrations_app.resources.marks import migration_of, type_of
 

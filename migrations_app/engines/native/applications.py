@@ -79,7 +79,7 @@ def _claims_without_data(migration: Migration, connection: Connection) -> list[M
 
 def _objects(migration: Migration, lease: Lease, connection: Connection) -> list[Object]:
     """The objects as they are to be, in order; each has its row."""
-    collected = collect.collect(connection, migration.namespaces)
+    collected = collect.collect(connection, migration.spec())
     options = Wanted.by(migration).options()
     wanted = order.ordered(transform.transformed(each, options) for each in collected.objects)
     known = set(migration.resources.values_list("group", "kind", "namespace", "name"))

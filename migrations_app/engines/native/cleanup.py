@@ -22,8 +22,10 @@ from migrations_app.engines.native.claims import CLAIMS
 from migrations_app.engines.native.sides import both_sides, destination_of
 from migrations_app.lease import Lease
 from migrations_app.models import Migration, MigrationResource, Status
-from migrations_app.resources import collect
+from migrations_app.resources.belonging import OWN_PREFIX
+from migrations_app.resources.collect import collect
 from migrations_app.resources.marks import migration_of
+from migrations_app.resources.spec import Spec
 
 Object = dict[str, Any]
 AGAIN_SOON = timedelta(seconds=1)
@@ -194,7 +196,7 @@ def remove_namespaces(migration: Migration, lease: Lease) -> list[str]:
 
 def _foreign(connection: Connection, namespace: str) -> Iterator[Object]:
     """What is in the namespace that neither we made nor the cluster makes in every namespace."""
-    for obj in collect.collect(connection, [namespace]).objects:
+    for obj in collect(connection, Spec(namespaces=(namespace,))).objects:
         # What has an owner is there as long as that is.
         if not obj["metadata"].get("ownerReferences"):
             yield obj
@@ -203,7 +205,7 @@ def _foreign(connection: Connection, namespace: str) -> Iterator[Object]:
     for kind in ("pods", "jobs.batch"):
         for obj in connection.list(kind, namespace):
             metadata = obj["metadata"]
-            if not metadata.get("ownerReferences") and not metadata["name"].startswith(collect.OWN_PREFIX):
+            if not metadata.get("ownerReferences") and not metadata["name"].startswith(OWN_PREFIX):
                 yield obj
 
 

@@ -163,7 +163,7 @@ def survey(wanted: Wanted) -> Survey:
             _claims(connection, namespace, wanted, found)
             _powers(connection, source, namespace, found.namespaces[namespace], wanted, found)
         if wanted.spec.include_resources:
-            found.collected = collect(connection, wanted.spec.namespaces)
+            found.collected = collect(connection, wanted.spec)
             for each in found.collected.skipped:
                 found.warning(
                     "collection", f"{each.resource} cannot be read on the {source} and stay behind: {each.reason}"

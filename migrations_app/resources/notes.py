@@ -1,0 +1,75 @@
+"""What is worth knowing about objects that go along, and no fault of theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from migrations_app.resources.marks import key_of, type_of
+from migrations_app.resources.references import containers, items, pod_specs, section
+from migrations_app.resources.spec import Spec
+
+Object = dict[str, Any]
+# OpenShift's registry inside each cluster, under the names that it has had.
+INTERNAL_REGISTRIES = ("image-registry.openshift-image-registry.svc:5000/", "docker-registry.default.svc:5000/")
+
+
+@dataclass(frozen=True)
+class Note:
+    """One remark. The key is group, kind, namespace and name of the object; the text is a sentence about it."""
+
+    key: tuple[str, str, str, str]
+    text: str
+
+
+def about(objects: Iterable[Object], spec: Spec) -> list[Note]:
+    """What there is to say about the objects, in their order."""
+    return [Note(key_of(obj), text) for obj in objects for text in _texts(obj, spec)]
+
+
+def _texts(obj: Object, spec: Spec) -> Iterator[str]:
+    match type_of(obj):
+        case ("apiextensions.k8s.io", "CustomResourceDefinition"):
+            yield from _of_definition(obj, spec)
+        case ("image.openshift.io", "ImageStream"):
+            yield from _of_image_stream(obj)
+    for _at, pods in pod_specs(obj):
+        found = {str(each.get("image")) for _place, each in containers(pods)}
+        inside = sorted(image for image in found if image.startswith(INTERNAL_REGISTRIES))
+        inside = [image for image in inside if not any(image.startswith(prefix) for prefix in spec.image_mapping)]
+        if inside:
+            yield (
+                f"runs {', '.join(inside)} from the registry inside the source cluster, whose images are not carried: "
+                "push them to the destination's, or map the registry to one that both clusters reach"
+            )
+
+
+def _of_definition(obj: Object, spec: Spec) -> Iterator[str]:
+    versions = [each["name"] for each in items(section(obj, "spec"), "versions") if each.get("served")]
+    if len(versions) < 2:
+        return
+    stored = next((each["name"] for each in items(section(obj, "spec"), "versions") if each.get("storage")), "")
+    said = f"serves {', '.join(versions)} and stores {stored}"
+    if section(obj, "spec", "conversion").get("strategy") != "Webhook":
+        yield f"{said}, without conversion: only the apiVersion is changed"
+        return
+    client = section(obj, "spec", "conversion", "webhook", "clientConfig")
+    service = section(client, "service")
+    at = f"{service.get('namespace')}/{service.get('name')}" if service else str(client.get("url"))
+    goes = (
+        "which goes along" if service.get("namespace") in spec.namespaces else "which must be there on the destination"
+    )
+    yield f"{said}; its objects are converted by the webhook at {at}, {goes}"
+
+
+def _of_image_stream(obj: Object) -> Iterator[str]:
+    given = {each.get("name") for each in items(section(obj, "spec"), "tags") if each.get("from")}
+    pushed = sorted(
+        str(each.get("tag")) for each in items(section(obj, "status"), "tags") if each.get("tag") not in given
+    )
+    if pushed:
+        yield (
+            f"has the tags {', '.join(pushed)}, which were pushed or built; their images lie in the source's registry "
+            "and are not carried"
+        )
