@@ -5,6 +5,8 @@
     storage.py, transfers.py   one cluster's Portworx: identity, token, credentials, pairs, migrations of volumes
     pxctl.py                   its command line, for `exec` into a Portworx pod
     stork.py                   Stork: pairing.py and migrating.py take the steps, recorder.py tells of them
+    scheduling.py, policies.py   MigrationSchedules, and when their policies are due
+    actions.py, activation.py    failover and failback
     collecting.py, preparing.py, applying.py   what Stork takes along, changes, and writes to the destination
 """
 

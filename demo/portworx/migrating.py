@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 MIGRATIONS = resource("migrations")
+SCHEDULES = resource("migrationschedules")
+SCHEDULE_NAME = "stork.libopenstorage.org/migration-schedule-name"
 ADMIN_NAMESPACE = "kube-system"
 DEFAULTS: Object = {
     "adminClusterPair": "",
@@ -141,7 +143,29 @@ async def reconcile(
         return RETRY_SECONDS
 
 
+def schedule_annotation(schedule: Object) -> dict[str, str]:
+    """What tells of which MigrationSchedule a Migration is."""
+    return {SCHEDULE_NAME: schedule["metadata"]["name"]}
+
+
+async def _is_active_there(run: Run) -> bool:
+    """Whether the copy of the Migration's schedule on the destination says that the applications run there."""
+    schedule = (run.migration["metadata"].get("annotations") or {}).get(SCHEDULE_NAME)
+    if not schedule:
+        return False
+    try:
+        remote = Remote((run.pair().get("spec") or {}).get("config") or {})
+        copy = await asyncio.to_thread(remote.get, run.api.registry.named(SCHEDULES), run.namespace, schedule)
+    except (Refused, ConfigError, RemoteError):
+        return False
+    return bool(((copy or {}).get("status") or {}).get("applicationActivated"))
+
+
 async def _step(run: Run) -> float | None:
+    if await _is_active_there(run):
+        run.warn("migrated applications are active on remote cluster")
+        run.finish("Failed")
+        return None
     namespaces = _namespaces(run)
     stage = run.status["stage"]
     if stage == "":

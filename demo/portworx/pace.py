@@ -11,3 +11,6 @@ NETWORK_SECONDS = 10.0
 # How long a puller waits for what a pusher has said it brought.
 PULL_WAIT_SECONDS = 60
 STORE_RETRY_SECONDS = 5
+# The minute of a schedule's interval, and how long an Action waits for applications to let go of their volumes.
+MINUTE_SECONDS = 60.0
+SCALE_DOWN_SECONDS = 120.0

@@ -1,4 +1,4 @@
-"""Stork on one cluster: it follows ClusterPairs and Migrations, each in a task of its own."""
+"""Stork on one cluster: it follows its objects, each in a task of its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from demo.cluster.api import APIError
 from demo.cluster.controllers.loop import key_of
-from demo.portworx import migrating, pairing
+from demo.portworx import actions, migrating, pairing, scheduling
 from demo.portworx.pace import RETRY_SECONDS
 from demo.portworx.recorder import Recorder
 from demo.portworx.transfers import Transfer
@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 Object = dict[str, Any]
 Key = tuple[str, str, str]
+
+# What needs nothing but the cluster.
+SIMPLE = {
+    pairing.PAIRS: pairing.reconcile,
+    scheduling.SCHEDULES: scheduling.reconcile,
+    actions.ACTIONS: actions.reconcile,
+}
 
 
 class Stork:
@@ -33,8 +40,8 @@ class Stork:
         self._wakes: dict[Key, asyncio.Event] = {}
 
     async def run(self) -> None:
-        """Follow both kinds for ever; on cancellation end what runs."""
-        changes = self._api.subscribe(pairing.PAIRS, migrating.MIGRATIONS)
+        """Follow all kinds for ever; on cancellation end what runs."""
+        changes = self._api.subscribe(pairing.PAIRS, migrating.MIGRATIONS, scheduling.SCHEDULES, actions.ACTIONS)
         try:
             while True:
                 _kind, name, obj = await changes.get()
@@ -68,8 +75,9 @@ class Stork:
     async def _reconcile(self, key: Key) -> float | None:
         name, namespace, own = key
         try:
-            if name == pairing.PAIRS:
-                return await pairing.reconcile(self._api, self._recorder, namespace, own)
+            simple = SIMPLE.get(name)
+            if simple is not None:
+                return await simple(self._api, self._recorder, namespace, own)
             return await migrating.reconcile(self._api, self._recorder, self._transfers, namespace, own)
         except APIError as refusal:
             log.debug("%s: %s: %s", self._api.name, key, refusal)

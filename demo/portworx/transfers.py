@@ -7,8 +7,10 @@ import base64
 import hashlib
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from demo.cluster.controllers.loop import now
@@ -69,8 +71,11 @@ class Transfer:
                 for stage, command in STAGES:
                     self._keep(stage=stage, status="InProgress", bytes_done=0)
                     folders[command].mkdir(parents=True, exist_ok=True)
+                    if command == "pull":
+                        # A restored volume is the one that was taken, whatever was there before.
+                        await asyncio.to_thread(_empty, folders[command])
                     arguments = [command, "--path", str(folders[command])]
-                    await self._move(arguments, _environment(credential, self._local.uuid, self.record["volume"]))
+                    await self._move(arguments, _environment(credential, self._local.uuid, self.record))
             self._keep(stage="Done", status="Complete", bytes_done=self.record["bytes_total"])
         except StorageError as refusal:
             self._keep(status="Failed", error=str(refusal))
@@ -115,18 +120,26 @@ def _read(line: bytes, keep: Callable[..., None]) -> str:
     return str(said["message"]) if said.get("type") == "error" else ""
 
 
-def _environment(credential: Object, source: str, volume: str) -> dict[str, str]:
+def _empty(folder: Path) -> None:
+    for each in folder.iterdir():
+        if each.is_dir() and not each.is_symlink():
+            shutil.rmtree(each)
+        else:
+            each.unlink()
+
+
+def _environment(credential: Object, source: str, task: Object) -> dict[str, str]:
     key = hashlib.sha256(f"{credential['secret_key']}:{source}".encode()).digest()
     return {
         "MOVER_S3_ENDPOINT": storage.endpoint_url(credential),
         "MOVER_S3_REGION": credential["region"],
         "MOVER_S3_BUCKET": storage.bucket_of(credential),
-        "MOVER_S3_PREFIX": f"{source}/{volume}",
+        "MOVER_S3_PREFIX": f"{source}/{task['volume']}/{task['id']}",
         "MOVER_S3_PATH_STYLE": "true",
         "MOVER_S3_RETRY_SECONDS": str(STORE_RETRY_SECONDS),
         "MOVER_PULL_WAIT_SECONDS": str(PULL_WAIT_SECONDS),
         "MOVER_DATA_KEY": base64.b64encode(key).decode(),
-        "MOVER_VOLUME": volume,
+        "MOVER_VOLUME": task["volume"],
         "MOVER_WORKERS": "2",
         "AWS_ACCESS_KEY_ID": credential["access_key"],
         "AWS_SECRET_ACCESS_KEY": credential["secret_key"],
