@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -24,14 +24,14 @@ def quick_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def paired(clusters: Mapping[str, ClusterHandle], store: RunningS3) -> Iterator[Mapping[str, ClusterHandle]]:
+def paired(clusters: Mapping[str, ClusterHandle], store: RunningS3) -> Mapping[str, ClusterHandle]:
     """Both ways under one name, as `storkctl create clusterpair` leaves it."""
     hand.pair(clusters, store, name="both")
     dev, prod = clusters["dev"], clusters["prod"]
     if "cms" not in {each["metadata"]["name"] for each in prod.call(lambda api: api.list("namespaces"))}:
         prod.call(lambda api: api.create("namespaces", {"metadata": {"name": "cms"}}))
     hand.pair({"dev": prod, "prod": dev}, store, name="both")
-    yield clusters
+    return clusters
 
 
 def schedule_document(name: str, **spec: Any) -> Object:
