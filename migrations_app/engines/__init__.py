@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from clusters.models import ClusterPair, Engine
+from migrations_app.engines.native.dry_run_today import Planned
 from migrations_app.lease import Lease
 from migrations_app.models import Migration
 from migrations_app.resources.spec import Spec
@@ -49,6 +50,63 @@ class MigrationEngine(Protocol):
 
     def cancel(self, migration: Migration, lease: Lease) -> timedelta | None:
         """Take the next step of a cancellation; when to look again, or None when all is stopped and cleaned up."""
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """One object of the source: what it would be on the destination, or why it stays behind.
+
+    `key` is group, kind, namespace and name on the source, and so are those of what it `needs`; `resource` names its
+    kind as a Selection does. `missing`: [{"needed", "reason", "optional"}] of what it refers to and does not go along.
+    """
+
+    key: tuple[str, str, str, str]
+    resource: str
+    version: str
+    wanted: dict[str, Any] | None
+    reason: str = ""
+    needs: tuple[tuple[str, str, str, str], ...] = ()
+    missing: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """One object as it is on the source, as it is to be, and as the destination has it; None where it is not there."""
+
+    source: dict[str, Any] | None
+    wanted: dict[str, Any] | None
+    present: dict[str, Any] | None
+
+
+@runtime_checkable
+class ForeseesObjects(Protocol):
+    """An engine that applies the objects itself can say of each what would become of it. Nothing is changed.
+
+    Every call raises MigrationError or RetriableError as `MigrationEngine.plan` does.
+    """
+
+    def foresee(self, pair: ClusterPair, spec: Spec, *, migration_id: str) -> list[Foreseen]:
+        """Every object of the namespaces, those that go along in the order in which they would be applied."""
+
+    def dry_run(
+        self,
+        pair: ClusterPair,
+        spec: Spec,
+        objects: Iterable[dict[str, Any]],
+        *,
+        migration_id: str,
+        on_planned: Callable[[Planned], None],
+        stop_at: float,
+    ) -> bool:
+        """Ask the destination of each object, in order; False where `stop_at` (time.monotonic) came before the end."""
+
+    def contents(
+        self, pair: ClusterPair, spec: Spec, *, migration_id: str, resource: str, namespace: str, name: str
+    ) -> Contents:
+        """One object of the source, by its resource, namespace and name there, with the values of Secrets."""
+
+    def whole(self, pair: ClusterPair, spec: Spec, *, migration_id: str) -> list[dict[str, Any]]:
+        """Namespaces, claims and objects as they would be applied, in order, with the values of Secrets."""
 
 
 ENGINES: dict[str, str] = {Engine.NATIVE: "migrations_app.engines.native.engine:NativeEngine"}

@@ -9,7 +9,7 @@ from django.db import transaction
 from clusters.models import ClusterPair
 from migrations_app import events, progress
 from migrations_app.engines import MigrationError, Plan, RetriableError
-from migrations_app.engines.native import applications, cleanup, survey, verification, volumes
+from migrations_app.engines.native import applications, cleanup, planning, survey, verification, volumes
 from migrations_app.lease import Lease
 from migrations_app.models import Migration, Stage, Status
 from migrations_app.resources.spec import Spec
@@ -28,6 +28,11 @@ class NativeEngine:
 
     def plan(self, pair: ClusterPair, spec: Spec) -> Plan:
         return survey.plan(pair, spec)
+
+    foresee = staticmethod(planning.foresee)
+    dry_run = staticmethod(planning.dry_run)
+    contents = staticmethod(planning.contents)
+    whole = staticmethod(planning.whole)
 
     def step(self, migration: Migration, lease: Lease) -> timedelta | None:
         if migration.is_finished:

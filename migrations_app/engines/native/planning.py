@@ -1,0 +1,110 @@
+"""What would become of every object: collected and transformed as a migration would, and asked of the destination."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from clusters.kube.connection import Connection
+from clusters.kube.errors import NotFound
+from clusters.models import ClusterPair
+from migrations_app.engines import Contents, Foreseen
+from migrations_app.engines.native import manifests
+from migrations_app.engines.native.claims import claims_in, volume_of
+from migrations_app.engines.native.dry_run_today import Planned
+from migrations_app.engines.native.dry_run_today import dry_run as asked_of_each
+from migrations_app.engines.native.sides import destination_of, source_of
+from migrations_app.engines.native.survey import Wanted
+from migrations_app.models import Migration
+from migrations_app.resources import order
+from migrations_app.resources.collect import collect
+from migrations_app.resources.marks import key_of
+from migrations_app.resources.spec import Spec
+from migrations_app.resources.transform import transformed
+
+Object = dict[str, Any]
+
+
+def foresee(pair: ClusterPair, spec: Spec, *, migration_id: str) -> list[Foreseen]:
+    """See `engines.ForeseesObjects`."""
+    options = Wanted(pair, spec, migration_id).options()
+    with source_of(pair).asked() as connection:
+        collected = collect(connection, spec.namespaces)
+        discovery = connection.discovery()
+    pairs = [(obj, transformed(obj, options)) for obj in collected.objects]
+    originals = {id(wanted): obj for obj, wanted in pairs}
+    found = []
+    for wanted in order.ordered(wanted for _obj, wanted in pairs):
+        obj = originals[id(wanted)]
+        resource = discovery.by_kind(obj["apiVersion"], obj["kind"])
+        found.append(
+            Foreseen(
+                key=key_of(obj),
+                resource=resource.name if resource else obj["kind"].lower(),
+                version=wanted["apiVersion"].rpartition("/")[2],
+                wanted=wanted,
+            )
+        )
+    return found
+
+
+def dry_run(
+    pair: ClusterPair,
+    spec: Spec,
+    objects: Iterable[Object],
+    *,
+    migration_id: str,
+    on_planned: Callable[[Planned], None],
+    stop_at: float,
+) -> bool:
+    """See `engines.ForeseesObjects`."""
+    with destination_of(pair).asked() as connection:
+        return asked_of_each(
+            connection,
+            objects,
+            migration_id=migration_id,
+            policy=spec.conflict_policy,
+            on_planned=on_planned,
+            stop_at=stop_at,
+        )
+
+
+def contents(pair: ClusterPair, spec: Spec, *, migration_id: str, resource: str, namespace: str, name: str) -> Contents:
+    """See `engines.ForeseesObjects`."""
+    with source_of(pair).asked() as connection:
+        source = _got(connection, resource, name, namespace)
+    if source is None:
+        return Contents(None, None, None)
+    wanted = transformed(source, Wanted(pair, spec, migration_id).options())
+    with destination_of(pair).asked() as connection:
+        try:
+            there = connection.resource_of(wanted).name
+        except NotFound:
+            return Contents(source, wanted, None)
+        present = _got(connection, there, wanted["metadata"]["name"], wanted["metadata"].get("namespace", ""))
+    return Contents(source, wanted, present)
+
+
+def _got(connection: Connection, resource: str, name: str, namespace: str) -> Object | None:
+    try:
+        return connection.get(resource, name, namespace or None)
+    except NotFound:
+        return None
+
+
+def whole(pair: ClusterPair, spec: Spec, *, migration_id: str) -> list[Object]:
+    """See `engines.ForeseesObjects`."""
+    # Never saved: what namespaces and claims are made from.
+    migration = Migration(pk=uuid.UUID(migration_id), pair=pair, **spec.to_dict())
+    wanted = Wanted(pair, spec, migration_id)
+    with source_of(pair).asked() as connection:
+        found = [manifests.namespace(migration, connection.get("namespaces", name)) for name in spec.namespaces]
+        for namespace in spec.namespaces:
+            for claim in claims_in(connection, namespace):
+                volume = volume_of(migration, claim, wanted.class_for(claim.storage_class))
+                found.append(manifests.claim(migration, volume))
+    if spec.include_resources:
+        foreseen = foresee(pair, spec, migration_id=migration_id)
+        found += [each.wanted for each in foreseen if each.wanted is not None]
+    return order.ordered(found)
