@@ -8,6 +8,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from migrations_app.resources.selection import Chooser
 from migrations_app.resources.spec import ConflictPolicy, Selection, Spec
 from teams.refusals import Refusal
 
@@ -15,8 +16,6 @@ NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 HOST = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 # Registry, port and path of an image's name, or the beginning of them (distribution/reference).
 IMAGE = re.compile(r"[A-Za-z0-9][-A-Za-z0-9._]*(:\d{1,5})?(/[-A-Za-z0-9._]+)*/?")
-KIND = re.compile(r"[a-z0-9*.?-]{1,253}")
-OBJECT = re.compile(r"[^/\s]+/[^/\s]*/[^/\s]+")
 ACCESS_MODES = ("ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod")
 # Namespaces of the cluster itself: moving them, or into them, breaks a cluster.
 CLUSTERS_OWN = ("kube-system", "kube-public", "kube-node-lease", "default", "openshift")
@@ -125,14 +124,11 @@ def _host_mapping(given: Any) -> None:
             raise ValueError(message % {"suffix": suffix or "“”"})
 
 
-def _texts(given: Any, form: re.Pattern[str] | None, message: str) -> None:
+def _texts(given: Any) -> None:
     if not isinstance(given, list | tuple) or not all(isinstance(each, str) for each in given):
         raise ValueError(_("This is a list of texts."))
     if len(given) > MOST_ENTRIES:
         raise ValueError(_("A list has at most %(most)s entries.") % {"most": MOST_ENTRIES})
-    for each in given:
-        if form is not None and not form.fullmatch(each):
-            raise ValueError(message % {"name": each or "“”"})
 
 
 def _selection(given: Any) -> None:
@@ -146,16 +142,9 @@ def _selection(given: Any) -> None:
         raise ValueError(_("A label selector is a text, such as app=web,tier in (a, b)."))
     if not isinstance(given.get("include_owned", False), bool):
         raise ValueError(_("include_owned is true or false."))
-    no_kind = _("%(name)s is no kind: write its plural and group, such as deployments.apps.")
-    no_object = _("%(name)s names no object: write plural.group/namespace/name, such as secrets/cms/mysql.")
-    for name, form, message in (
-        ("exclude_selectors", None, ""),
-        ("include_kinds", KIND, no_kind),
-        ("exclude_kinds", KIND, no_kind),
-        ("include_objects", OBJECT, no_object),
-        ("exclude_objects", OBJECT, no_object),
-    ):
-        _texts(given.get(name, ()), form, message)
+    for name in ("exclude_selectors", "include_kinds", "exclude_kinds", "include_objects", "exclude_objects"):
+        _texts(given.get(name, ()))
+    Chooser(Spec.from_dict({"namespaces": (), "selection": given}).selection)
 
 
 def _transformations(given: Any) -> None:

@@ -67,6 +67,8 @@ class Foreseen:
     reason: str = ""
     needs: tuple[tuple[str, str, str, str], ...] = ()
     missing: list[dict[str, Any]] = field(default_factory=list)
+    # What is worth knowing about it, each continuing its name.
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ def _check(plan: MigrationPlan, lease: leases.Lease) -> None:
     _update(plan, lease, status=PlanStatus.IN_PROGRESS)
     found = engine_for(plan.pair).plan(plan.pair, plan.asked())
     claims = found.claims if plan.asked().include_volumes else []
-    _update(plan, lease, claims=claims, checks=found.problems, step=PlanStep.OBJECTS, reason="", failed_looks=0)
+    _update(plan, lease, claims=claims, checks=found.checks, step=PlanStep.OBJECTS, reason="", failed_looks=0)
 
 
 def _foresee(plan: MigrationPlan, lease: leases.Lease, engine: ForeseesObjects) -> bool:
@@ -94,13 +94,14 @@ def _foresee(plan: MigrationPlan, lease: leases.Lease, engine: ForeseesObjects) 
     lease.renew()
     foreseen = engine.foresee(plan.pair, spec, migration_id=migration_id)
     _write_rows(plan, lease, foreseen)
+    reasons = {each.key: each.reason for each in foreseen if each.wanted is None}
     waiting = {_key(row): row for row in plan.objects_planned.filter(action="", included=True)}
     objects, rows = [], {}
     for each in foreseen:
         if each.wanted is not None and (row := waiting.pop(each.key, None)) is not None:
             objects.append(each.wanted)
             rows[key_of(each.wanted)] = row
-    _write_vanished(lease, list(waiting.values()))
+    _write_staying(lease, waiting, reasons)
     answers = Answers(plan, lease, rows)
     done = engine.dry_run(
         plan.pair,
@@ -129,7 +130,7 @@ def _write_rows(plan: MigrationPlan, lease: leases.Lease, foreseen: list[Foresee
         row.order, row.resource, row.version = place, each.resource, each.version
         row.group, row.kind, row.source_namespace, row.name = each.key
         row.namespace = each.wanted["metadata"].get("namespace", "") if each.wanted else _mapped(each, spec)
-        row.needs, row.missing = [list(key) for key in each.needs], each.missing
+        row.needs, row.missing, row.notes = [list(key) for key in each.needs], each.missing, each.notes
         if row.pk is None:
             row.included = each.wanted is not None
             row.action, row.reason = ("", "") if row.included else (PlannedAction.LEFT_OUT, each.reason)
@@ -139,7 +140,7 @@ def _write_rows(plan: MigrationPlan, lease: leases.Lease, foreseen: list[Foresee
     with transaction.atomic():
         lease.renew()
         PlannedObject.objects.bulk_create(new, batch_size=ROWS_AT_ONCE, ignore_conflicts=True)
-        fields = ["order", "resource", "version", "namespace", "needs", "missing"]
+        fields = ["order", "resource", "version", "namespace", "needs", "missing", "notes"]
         PlannedObject.objects.bulk_update(renewed, fields, batch_size=ROWS_AT_ONCE)
         _count(plan)
 
@@ -148,13 +149,14 @@ def _mapped(each: Foreseen, spec: Any) -> str:
     return spec.namespace_for(each.key[2]) if each.key[2] else ""
 
 
-def _write_vanished(lease: leases.Lease, rows: list[PlannedObject]) -> None:
-    for row in rows:
+def _write_staying(lease: leases.Lease, rows: dict[Key, PlannedObject], reasons: dict[Key, str]) -> None:
+    """What was to go along and does not: something keeps it back all the same, or it has gone from the source."""
+    for key, row in rows.items():
         row.included, row.action = False, PlannedAction.LEFT_OUT
-        row.reason = "is not there on the source any more"
+        row.reason = reasons.get(key, "is not there on the source any more")
     with transaction.atomic():
         lease.renew()
-        PlannedObject.objects.bulk_update(rows, ["included", "action", "reason"], batch_size=ROWS_AT_ONCE)
+        PlannedObject.objects.bulk_update(rows.values(), ["included", "action", "reason"], batch_size=ROWS_AT_ONCE)
 
 
 class Answers:

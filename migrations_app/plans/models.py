@@ -125,8 +125,11 @@ class PlannedObject(models.Model):
     # [{"path", "before", "after"}]; of a Secret's values never more than that they change.
     diff = models.JSONField(_("differences"), default=list, blank=True)
     warnings = models.JSONField(_("warnings"), default=list, blank=True)
-    # The keys of what it refers to among what the source has, and [{"needed", "reason"}] of what does not go along.
+    # What is worth knowing about it, each continuing its name.
+    notes = models.JSONField(_("notes"), default=list, blank=True)
+    # [group, kind, namespace, name] of each object of the source that it refers to.
     needs = models.JSONField(default=list, blank=True)
+    # [{"needed", "reason", "optional"}] of those that did not go along when the source was read.
     missing = models.JSONField(_("missing"), default=list, blank=True)
 
     class Meta:

@@ -1,4 +1,4 @@
-"""What people ask of plans: make, look again, choose what goes along, migrate, remove. Pages and API both call these."""
+"""What people ask of plans: make, look again, choose, migrate, remove. Pages and API both call these."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from fnmatch import fnmatchcase
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -101,6 +102,11 @@ def choose(
             raise Refusal(message, {"kinds": [message]})
         before = locked.to_audit()
         spec = locked.asked()
+        if included:
+            # Of a kind, what controllers make again and the like stays as it is: only whoever names it wants it.
+            of_kinds = [
+                row for row in of_kinds if row.action != PlannedAction.LEFT_OUT or _was_taken_out(row, spec.selection)
+            ]
         selection = _chosen(spec.selection, rows, of_kinds, included)
         locked.spec = dataclasses.replace(spec, selection=selection).to_dict()
         _mark([*rows, *of_kinds], included)
@@ -118,23 +124,37 @@ def _chosen(
     names = {row.key for row in rows}
     kinds = {row.resource for row in of_kinds}
     of_kind = {row.key for row in of_kinds}
-    if included:
-        # What some other rule keeps back has to be named to go along; the rest only must not be named to stay.
-        kept_back = {row.key for row in [*rows, *of_kinds] if row.action == PlannedAction.LEFT_OUT}
-        kept_back |= {row.key for row in rows if row.resource in selection.exclude_kinds}
+    if not included:
+        # A kind covers its objects: naming them as well would only make the list long.
         return dataclasses.replace(
             selection,
-            exclude_kinds=_sorted(set(selection.exclude_kinds) - kinds),
-            exclude_objects=_sorted(set(selection.exclude_objects) - names - of_kind),
-            include_objects=_sorted(set(selection.include_objects) | kept_back),
+            exclude_kinds=_sorted(set(selection.exclude_kinds) | kinds),
+            exclude_objects=_sorted((set(selection.exclude_objects) | names) - of_kind),
+            include_objects=_sorted(set(selection.include_objects) - names - of_kind),
         )
-    # A kind covers its objects: naming them as well would only make the list long.
+    excluded = set(selection.exclude_kinds) - kinds
+    # A single object goes along by name where something else would keep it back.
+    by_name = {
+        row.key
+        for row in rows
+        if _is_of(row, excluded) or (row.action == PlannedAction.LEFT_OUT and not _was_taken_out(row, selection))
+    }
+    by_name |= {row.key for row in of_kinds if _is_of(row, excluded)}
     return dataclasses.replace(
         selection,
-        exclude_kinds=_sorted(set(selection.exclude_kinds) | kinds),
-        exclude_objects=_sorted((set(selection.exclude_objects) | names) - of_kind),
-        include_objects=_sorted(set(selection.include_objects) - names - of_kind),
+        exclude_kinds=_sorted(excluded),
+        exclude_objects=_sorted(set(selection.exclude_objects) - names - of_kind),
+        include_objects=_sorted(set(selection.include_objects) | by_name),
     )
+
+
+def _is_of(row: PlannedObject, kinds: Collection[str]) -> bool:
+    return any(fnmatchcase(row.resource, kind) for kind in kinds)
+
+
+def _was_taken_out(row: PlannedObject, selection: Selection) -> bool:
+    """Whether it stays because somebody said so of it or of its kind, and not by a rule of what belongs together."""
+    return row.key in selection.exclude_objects or _is_of(row, selection.exclude_kinds)
 
 
 def _sorted(names: Collection[str]) -> tuple[str, ...]:
@@ -192,7 +212,7 @@ def remove_old() -> None:
 
 @contextmanager
 def _unused(plan: MigrationPlan, *, settled: bool = True) -> Iterator[MigrationPlan]:
-    """The plan's row, locked until the end of the block. Raises Conflict where it cannot be changed any more, or yet."""
+    """The plan's row, locked until the end of the block. Raises Conflict where it cannot be changed now."""
     with transaction.atomic():
         locked = MigrationPlan.objects.select_for_update().select_related("team", "pair").get(pk=plan.pk)
         if locked.migration_id is not None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from clusters.kube.connection import Connection
+from clusters.kube.discovery import Resource
 from clusters.kube.errors import NotFound
 from clusters.models import ClusterPair
 from migrations_app.engines import Contents, Foreseen
@@ -18,8 +19,10 @@ from migrations_app.engines.native.sides import destination_of, source_of
 from migrations_app.engines.native.survey import Wanted
 from migrations_app.models import Migration
 from migrations_app.resources import order
-from migrations_app.resources.collect import collect
+from migrations_app.resources.collect import Collected, collect
+from migrations_app.resources.dependencies import Key
 from migrations_app.resources.marks import key_of
+from migrations_app.resources.references import references
 from migrations_app.resources.spec import Spec
 from migrations_app.resources.transform import transformed
 
@@ -30,23 +33,50 @@ def foresee(pair: ClusterPair, spec: Spec, *, migration_id: str) -> list[Foresee
     """See `engines.ForeseesObjects`."""
     options = Wanted(pair, spec, migration_id).options()
     with source_of(pair).asked() as connection:
-        collected = collect(connection, spec.namespaces)
+        collected = collect(connection, spec)
         discovery = connection.discovery()
+    notes, missing = _by_key(collected)
     pairs = [(obj, transformed(obj, options)) for obj in collected.objects]
     originals = {id(wanted): obj for obj, wanted in pairs}
     found = []
     for wanted in order.ordered(wanted for _obj, wanted in pairs):
         obj = originals[id(wanted)]
-        resource = discovery.by_kind(obj["apiVersion"], obj["kind"])
+        key = key_of(obj)
         found.append(
             Foreseen(
-                key=key_of(obj),
-                resource=resource.name if resource else obj["kind"].lower(),
+                key=key,
+                resource=_name(discovery.by_kind(obj["apiVersion"], obj["kind"]), obj["kind"]),
                 version=wanted["apiVersion"].rpartition("/")[2],
                 wanted=wanted,
+                needs=tuple(dict.fromkeys(each.key for each in references(obj))),
+                missing=missing.get(key, []),
+                notes=notes.get(key, []),
             )
         )
+    for left in collected.left_out:
+        group, kind = left.key[:2]
+        version = next(iter(discovery.versions_of(group, kind)), "")
+        resource = discovery.by_kind(f"{group}/{version}" if group else version, kind)
+        found.append(Foreseen(left.key, _name(resource, kind), version, None, left.reason))
     return found
+
+
+def _by_key(collected: Collected) -> tuple[dict[Key, list[str]], dict[Key, list[dict[str, Any]]]]:
+    """What is worth saying of an object, and what it refers to that does not go along."""
+    notes: dict[Key, list[str]] = {}
+    for note in collected.notes:
+        notes.setdefault(note.key, []).append(note.text)
+    missing: dict[Key, list[dict[str, Any]]] = {}
+    for each in collected.missing:
+        _group, kind, namespace, name = each.needed
+        needed = f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
+        lacking = {"needed": needed, "reason": each.reason, "optional": each.optional}
+        missing.setdefault(each.user, []).append(lacking)
+    return notes, missing
+
+
+def _name(resource: Resource | None, kind: str) -> str:
+    return resource.name if resource is not None else kind.lower()
 
 
 def dry_run(
