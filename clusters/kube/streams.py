@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from socket import SHUT_RDWR
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -174,10 +175,21 @@ def exec(
     except TimeoutError:
         raise errors.Unreachable(f"Could not {what}: it took longer than {timeout:.0f} s.") from None
     finally:
-        socket.close()
+        _hang_up(socket)
     if not output[STATUS]:
         raise errors.Unreachable(f"Could not {what}: the connection broke before the program ended.")
     return ExecResult(bytes(output[STDOUT]), bytes(output[STDERR]), _exit_code(bytes(output[STATUS]), what))
+
+
+def _hang_up(socket: ClientConnection) -> None:
+    """Close, whatever the other side does.
+
+    The library's reading thread may be waiting for the rest of a TLS record. Closing waits for that thread, and does
+    not wake it; to shut the connection down does.
+    """
+    with suppress(OSError):
+        socket.socket.shutdown(SHUT_RDWR)
+    socket.close()
 
 
 def _give(socket: ClientConnection, stdin: bytes, deadline: float) -> None:
@@ -263,4 +275,4 @@ def port_forward(connection: ApiConnection, pod: str, namespace: str, port: int)
     try:
         yield Forwarded(socket, what)
     finally:
-        socket.close()
+        _hang_up(socket)

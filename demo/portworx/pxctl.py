@@ -12,6 +12,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from demo.cluster.controllers.loop import find, is_pod_finished
 from demo.cluster.controllers.quantities import quantity
@@ -36,7 +37,7 @@ class UsageError(Exception):
 
 def teach() -> None:
     """Teach the nodes the image of Portworx."""
-    register("oci-monitor", Image(commands={"pxctl": run}))
+    register("oci-monitor", Image(commands={"pxctl": run, "curl": curl}))
 
 
 async def run(place: Place, words: list[str], terminal: Terminal) -> int:
@@ -55,12 +56,31 @@ async def run(place: Place, words: list[str], terminal: Terminal) -> int:
     return 0
 
 
+async def curl(_: Place, words: list[str], terminal: Terminal) -> int:
+    """`curl URL` to another cluster's Portworx, whose REST gateway answers 404: only whether it is there counts."""
+    parts = urlsplit(words[-1])
+    host, port = parts.hostname or "", parts.port or 80
+    try:
+        storage.at_address(host, port)
+    except StorageError as refusal:
+        if "no such host" in str(refusal):
+            await terminal.err(f"curl: (6) Could not resolve host: {host}\n")
+            return 6
+        await terminal.err(
+            f"curl: (7) Failed to connect to {host} port {port} after 1 ms: Couldn't connect to server\n"
+        )
+        return 7
+    return 0
+
+
 async def _answer(place: Place, arguments: list[str]) -> Answer:
     local = storage_of(place.api)
     words, flags = _parsed(arguments)
     match words:
         case ["status"]:
             return _status(local, place)
+        case ["license", "list" | "l"]:
+            return _licence()
         case ["volume" | "v", "list" | "l"]:
             return _volumes(local)
         case ["volume" | "v", "inspect" | "i", *names] if names:
@@ -215,6 +235,23 @@ def _status(local: Storage, place: Place) -> Answer:
         "license": "Trial (expires in 29 days)",
     }
     return text, data
+
+
+LICENCE = {
+    "Number of nodes maximum": "1000",
+    "Shared volumes": "yes",
+    "Resize volumes on demand": "yes",
+    "Snapshot to object store [CloudSnap]": "yes",
+    "Cluster-level migration [Kube-motion/Data Migration]": "yes",
+    "Disaster Recovery [PX-DR]": "yes",
+}
+
+
+def _licence() -> Answer:
+    rows = [["DESCRIPTION", "ENABLEMENT", "ADDITIONAL INFO"]]
+    rows += [[name, value, ""] for name, value in LICENCE.items()]
+    rows.append(["Product SKU", "Trial", "expires in 29 days"])
+    return _rows(rows), {"features": LICENCE, "sku": "Trial"}
 
 
 def _volume(local: Storage, name: str) -> Object:

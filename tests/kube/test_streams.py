@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import queue
 import socket
 import threading
@@ -204,17 +205,20 @@ def test_a_program_whose_connection_breaks_has_no_result(served: ClusterHandle, 
     timer.join()
 
 
+def upgraded(client: socket.socket, head: bytes) -> None:
+    """Answer the handshake of a WebSocket."""
+    key = next(line.split(b": ")[1] for line in head.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key"))
+    accepted = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+    upgrade = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    protocol = b"Sec-WebSocket-Protocol: v5.channel.k8s.io\r\n"
+    client.sendall(upgrade + protocol + b"Sec-WebSocket-Accept: " + accepted + b"\r\n\r\n")
+
+
 def test_a_program_that_reads_nothing_does_not_hold_us_up(connection: Connection, misbehaving: Misbehaving) -> None:
     ended = threading.Event()
 
     def answer(client: socket.socket, head: bytes) -> None:
-        key = next(
-            line.split(b": ")[1] for line in head.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key")
-        )
-        accepted = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
-        upgrade = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        protocol = b"Sec-WebSocket-Protocol: v5.channel.k8s.io\r\n"
-        client.sendall(upgrade + protocol + b"Sec-WebSocket-Accept: " + accepted + b"\r\n\r\n")
+        upgraded(client, head)
         ended.wait(30)
 
     with misbehaving(answer) as config, Connection(config) as stalled:
@@ -226,6 +230,26 @@ def test_a_program_that_reads_nothing_does_not_hold_us_up(connection: Connection
         ended.set()
 
 
+def test_a_server_that_stops_in_the_middle_of_a_record_does_not_hold_us_up(
+    connection: Connection, misbehaving: Misbehaving
+) -> None:
+    ended = threading.Event()
+
+    def answer(client: socket.socket, head: bytes) -> None:
+        upgraded(client, head)
+        # The head of a TLS record of 16 KiB, below TLS, and nothing after it.
+        os.write(client.fileno(), b"\x17\x03\x03\x40\x00")
+        ended.wait(30)
+
+    with misbehaving(answer) as config, Connection(config) as stalled:
+        stalled._discovery = time.monotonic(), Discovery([connection.resource("pods")])
+        began = time.monotonic()
+        with pytest.raises(errors.Unreachable, match="it took longer than"):
+            stalled.exec("p", "default", ["cat"], timeout=0.5)
+        assert time.monotonic() - began < 8
+        ended.set()
+
+
 class Frames:
     """A WebSocket that gives these frames and ends."""
 
@@ -233,6 +257,7 @@ class Frames:
 
     def __init__(self, *frames: bytes | str) -> None:
         self.frames = list(frames)
+        self.socket = socket.socket()
 
     def recv(self, timeout: float | None = None) -> bytes | str:
         if not self.frames:

@@ -254,6 +254,23 @@ async def _env(place: Place, _: list[str], terminal: Terminal) -> int:
     return 0
 
 
+async def _read(place: Place, words: list[str], terminal: Terminal) -> int:
+    """One line of the input into a variable, as `IFS= read -r NAME` does; 1 at the end of the input."""
+    line = (await terminal.stdin.readline()).decode(errors="replace") if terminal.stdin is not None else ""
+    for name in [word for word in words[1:] if not word.startswith("-")][:1]:
+        place.variables[name] = line.removesuffix("\n")
+    return 0 if line.endswith("\n") else 1
+
+
+async def _become(place: Place, words: list[str], terminal: Terminal) -> int:
+    """`exec PROGRAM`: nothing follows after it."""
+    program = _program(place, words[1])
+    if program is None:
+        await terminal.err(f"sh: exec: {words[1]}: not found\n")
+        raise _Ended(NOT_FOUND)
+    raise _Ended(await program(place, words[1:], terminal))
+
+
 async def _httpd(_: Place, words: list[str], __: Terminal) -> int:
     """Whoever asks on its port is answered by the image's listeners; this is only the program being there."""
     if "-f" in words:
@@ -264,6 +281,8 @@ async def _httpd(_: Place, words: list[str], __: Terminal) -> int:
 _COMMANDS: dict[str, Command] = {
     "echo": _echo,
     "exit": _exit,
+    "read": _read,
+    "exec": _become,
     "true": _true,
     ":": _true,
     "sync": _true,

@@ -1,0 +1,205 @@
+"""What a cluster has of Portworx and Stork, and whether it can migrate."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from clusters.kube import errors
+from clusters.kube.checks import Check
+from clusters.kube.connection import Connection
+from clusters.portworx import pods, pxctl, status
+from clusters.portworx.errors import PortworxError, PxctlError, UnreadableError
+from clusters.portworx.pods import Portworx
+
+STORK_GROUP = "stork.libopenstorage.org"
+STORK_LABEL = "name=stork"
+# Stork's own default for --admin-namespace: Migrations there may move every namespace.
+ADMIN_NAMESPACE = "kube-system"
+NEEDED_KINDS = ("ClusterPair", "Migration")
+SECONDS = 20.0
+
+Object = dict[str, Any]
+
+
+@dataclass
+class Stork:
+    """The Stork of a cluster. `kinds` are those of its group that the cluster serves."""
+
+    is_present: bool = False
+    version: str = ""
+    namespace: str = ""
+    admin_namespace: str = ADMIN_NAMESPACE
+    replicas: int = 0
+    ready: int = 0
+    kinds: list[str] = field(default_factory=list)
+
+    def can_migrate(self) -> bool:
+        return self.is_present and self.ready > 0 and all(kind in self.kinds for kind in NEEDED_KINDS)
+
+
+@dataclass
+class Installation:
+    """What was found. Sizes in bytes; `problem` says why more is not known."""
+
+    is_present: bool = False
+    version: str = ""
+    namespace: str = ""
+    pods: int = 0
+    ready_pods: int = 0
+    cluster_uuid: str = ""
+    cluster_name: str = ""
+    status: str = ""
+    is_operational: bool = False
+    licence: str = ""
+    licence_allows: bool | None = None
+    used: int | None = None
+    capacity: int | None = None
+    nodes: list[Object] = field(default_factory=list)
+    pools: list[Object] = field(default_factory=list)
+    stork: Stork = field(default_factory=Stork)
+    problem: str = ""
+    remedy: str = ""
+
+    def can_migrate(self) -> bool:
+        """Whether a pair with this cluster can use Portworx."""
+        return bool(
+            self.is_operational and self.cluster_uuid and self.licence_allows is not False and self.stork.can_migrate()
+        )
+
+    def to_dict(self) -> Object:
+        return asdict(self) | {"can_migrate": self.can_migrate()}
+
+
+def discover(connection: Connection) -> Installation:
+    """Look at the cluster: two or three calls to the API, and as many of `pxctl`. Raises KubeError."""
+    found = Installation(stork=_stork(connection))
+    installed = pods.portworx_pods(connection)
+    found.is_present = bool(installed)
+    if not installed:
+        return found
+    found.pods, found.ready_pods = len(installed), sum(pods.is_ready(pod) for pod in installed)
+    found.namespace = str(installed[0]["metadata"]["namespace"])
+    try:
+        portworx = pods.find(connection)
+        found.namespace = portworx.namespace
+        _describe(found, read_status(portworx))
+        found.licence_allows = _licence_allows(portworx, found.licence)
+    except PortworxError as error:
+        found.problem, found.remedy = error.message, error.remedy
+    except errors.KubeError as error:
+        # The pods are there, only that we may or can not run anything in them.
+        found.problem = error.message
+        found.remedy = "Allow the verb create on pods/exec in the namespace of Portworx."
+    return found
+
+
+def read_status(portworx: Portworx) -> status.Status:
+    """The status: JSON where this version prints it whole, else the text. Raises PxctlError, UnreadableError."""
+    try:
+        found = status.from_json(portworx.pxctl("status", "-j", seconds=SECONDS))
+        if found.licence and found.nodes:
+            return found
+    except (UnreadableError, PxctlError):
+        pass
+    return status.from_text(portworx.pxctl("status", seconds=SECONDS))
+
+
+def _describe(found: Installation, said: status.Status) -> None:
+    found.version = said.version
+    found.cluster_uuid, found.cluster_name = said.uuid, said.name
+    found.status, found.is_operational = said.status, said.is_operational
+    found.licence, found.used, found.capacity = said.licence, said.used, said.capacity
+    found.nodes = [asdict(node) | {"is_online": node.is_online} for node in said.nodes]
+    found.pools = [asdict(pool) for pool in said.pools]
+
+
+def _licence_allows(portworx: Portworx, licence: str) -> bool | None:
+    try:
+        listed = pxctl.may_migrate(portworx.pxctl("license", "list", seconds=SECONDS))
+    except (PortworxError, errors.KubeError):
+        listed = None
+    return listed if listed is not None else pxctl.may_migrate_by_name(licence)
+
+
+def _stork(connection: Connection) -> Stork:
+    kinds = sorted({each.kind for each in connection.discovery(fresh=True).resources() if each.group == STORK_GROUP})
+    found = Stork(kinds=kinds)
+    deployment = _deployment(connection)
+    if deployment is None:
+        return found
+    containers = deployment["spec"]["template"]["spec"]["containers"]
+    image = str(containers[0].get("image", ""))
+    found.is_present = True
+    found.namespace = str(deployment["metadata"]["namespace"])
+    found.version = image.partition("@")[0].rpartition("/")[2].partition(":")[2]
+    found.replicas = int(deployment["spec"].get("replicas", 1))
+    found.ready = int((deployment.get("status") or {}).get("readyReplicas") or 0)
+    words = [*(containers[0].get("command") or ()), *(containers[0].get("args") or ())]
+    found.admin_namespace = _option(words, "admin-namespace") or _option(words, "migration-admin-namespace")
+    found.admin_namespace = found.admin_namespace or ADMIN_NAMESPACE
+    return found
+
+
+def _deployment(connection: Connection) -> Object | None:
+    try:
+        rows = list(connection.list("deployments.apps", label_selector=STORK_LABEL))
+    except errors.Forbidden:
+        rows = []
+        for namespace in pods.USUAL_NAMESPACES:
+            try:
+                rows += connection.list("deployments.apps", namespace, label_selector=STORK_LABEL)
+            except errors.Forbidden:
+                continue
+    named = [row for row in rows if row["metadata"]["name"] == "stork"]
+    return next(iter([*named, *rows]), None)
+
+
+def _option(words: list[str], name: str) -> str:
+    for number, word in enumerate(words):
+        found = re.fullmatch(rf"--?{name}(?:=(.*))?", word)
+        if found:
+            return found[1] or (words[number + 1] if found[1] is None and number + 1 < len(words) else "")
+    return ""
+
+
+def checks(found: Installation) -> Iterator[Check]:
+    """What is fine about it and what is not; nothing where there is neither Portworx nor Stork."""
+    if not found.is_present and not found.stork.is_present:
+        return
+    yield _portworx_check(found)
+    yield _stork_check(found.stork)
+
+
+def _portworx_check(found: Installation) -> Check:
+    code = "portworx"
+    if not found.is_present:
+        return Check(code, "warning", "Stork is installed, Portworx is not.", "Use the native engine.")
+    if found.problem:
+        return Check(code, "warning", f"Portworx is installed, but: {found.problem}", found.remedy)
+    if not found.is_operational:
+        message = f"Portworx says: {found.status or 'nothing of its status'}."
+        return Check(code, "warning", message, "Repair Portworx first; pxctl status and its alerts say what is wrong.")
+    if found.licence_allows is False:
+        message = f"The licence of Portworx does not allow migrations ({found.licence})."
+        return Check(code, "warning", message, "Install one with “Cluster-level migration”, or use the native engine.")
+    offline = [str(node["name"] or node["ip"]) for node in found.nodes if not node["is_online"]]
+    if offline:
+        message = f"Portworx {found.version}: {len(offline)} of {len(found.nodes)} nodes are not online."
+        return Check(code, "warning", message, f"Look at: {', '.join(offline)}.")
+    return Check(code, "ok", f"Portworx {found.version} is operational on {len(found.nodes)} nodes.")
+
+
+def _stork_check(stork: Stork) -> Check:
+    code = "stork"
+    missing = [kind for kind in NEEDED_KINDS if kind not in stork.kinds]
+    if not stork.is_present:
+        return Check(code, "warning", "Stork is not installed.", "Install Stork; it comes with Portworx.")
+    if missing:
+        message = f"Stork {stork.version} runs, but the cluster does not serve {', '.join(missing)}."
+        return Check(code, "warning", message, "Look at Stork's log: it registers its definitions when it starts.")
+    if not stork.ready:
+        return Check(code, "warning", f"No replica of Stork {stork.version} is ready.", "Look at its pods and log.")
+    return Check(code, "ok", f"Stork {stork.version}, {stork.ready} of {stork.replicas} replicas ready.")
