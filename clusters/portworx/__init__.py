@@ -16,6 +16,9 @@
     migration.py      Stork's Migration: the manifest from a plain value, the status as a plain value
     tables.py         text in columns, as Go's tabwriter lays it out; `storkctl get migration`
     describe.py       `kubectl describe` of any object without a describer of its own
+    schedules.py      MigrationSchedules; policies.py when they run; rules.py what runs in pods before and after
+    actions.py        failover and failback
+    activation.py     what storkctl activates and deactivates
     durations.py      durations and ages, as Go, kubectl and Stork write them
 
 No Django. Nothing here talks to a cluster but through the connection that it is given.
