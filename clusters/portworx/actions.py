@@ -88,7 +88,7 @@ def read(obj: Object) -> ActionStatus | None:
     """An Action from its object; None for one that is neither failover nor failback."""
     metadata, spec, status = obj.get("metadata") or {}, obj.get("spec") or {}, obj.get("status") or {}
     try:
-        kind = Kind(spec.get("actionType"))
+        kind = Kind(str(spec.get("actionType")))
     except ValueError:
         return None
     parameter = (spec.get("actionParameter") or {}).get(f"{kind}Parameter") or {}
