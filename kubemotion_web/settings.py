@@ -237,9 +237,11 @@ MOVER_IMAGE = env.str("KUBEMOTION_MOVER_IMAGE", default="ghcr.io/kubemotion/kube
 # Of one mover, in one direction; 0 leaves it to the network and, for workers, to the cores that the pod has.
 MOVER_BYTES_PER_SECOND = env.int("KUBEMOTION_MOVER_BYTES_PER_SECOND", default=0)
 MOVER_WORKERS = env.int("KUBEMOTION_MOVER_WORKERS", default=0)
-# Volumes that move at once, of all migrations together; the others wait.
+# Movers at once, of all migrations together; the other volumes wait.
 MOVERS_PER_CLUSTER = env.int("KUBEMOTION_MOVERS_PER_CLUSTER", default=8)
 MOVERS_PER_NODE = env.int("KUBEMOTION_MOVERS_PER_NODE", default=4)
+# Small volumes share one mover's Job while their claims' capacities together stay below this; 0 gives each its own.
+MOVER_SHARED_BYTES = env.int("KUBEMOTION_MOVER_SHARED_BYTES", default=4 * 1024**3)
 MOVER_NAMESPACE_ANNOTATION = "kubemotion.io/migration"
 
 LOGGING = {

@@ -189,6 +189,10 @@ class MigrationVolume(models.Model):
     # Metadata and spec of the source claim as first seen: what the destination claim is made from.
     source_claim = models.JSONField(default=dict, editable=False)
 
+    # The Jobs that carry it, which small volumes share; empty until there is room for them.
+    push_job = models.CharField(max_length=63, blank=True, editable=False)
+    pull_job = models.CharField(max_length=63, blank=True, editable=False)
+
     status = models.CharField(_("status"), max_length=20, choices=Status.choices, default=Status.PENDING)
     reason = models.TextField(_("reason"), blank=True)
     bytes_total = models.PositiveBigIntegerField(_("bytes in all"), null=True, blank=True)
@@ -227,6 +231,10 @@ class MigrationVolume(models.Model):
     def namespace_of(self, direction: str) -> str:
         """The namespace in which the claim is read (`push`) or written (`pull`)."""
         return self.namespace if direction == "push" else self.destination_namespace
+
+    def job_of(self, direction: str) -> str:
+        """The name of the Job that reads (`push`) or writes (`pull`) it."""
+        return self.push_job if direction == "push" else self.pull_job
 
     @property
     def percent(self) -> int:

@@ -74,11 +74,12 @@ def _follow(volume_pk: int, direction: Direction, stopping: threading.Event) -> 
         namespace = volume.namespace_of(direction)
         pods = connection.list("pods", namespace, label_selector=f"batch.kubernetes.io/job-name={name}")
         pod = max(pods, key=lambda each: each["metadata"]["creationTimestamp"], default=None)
-        if pod is None or (pod.get("status") or {}).get("phase") != "Running":
+        container = manifests.container_name(volume)
+        if pod is None or not movers.is_running(pod, container):
             stopping.wait(LOOK_SECONDS)
             return
         pushed_at = 0.0
-        for line in connection.follow_logs(pod["metadata"]["name"], namespace, stop=stopping):
+        for line in connection.follow_logs(pod["metadata"]["name"], namespace, container=container, stop=stopping):
             progress = movers.parse(line).get("progress")
             if progress and time.monotonic() - pushed_at >= PUSH_SECONDS:
                 pushed_at = time.monotonic()

@@ -63,7 +63,8 @@ def test_the_workload_that_mounts_a_claim_is_found(claim: str, found: str | None
             "spec": {"template": {"spec": specs["set"]}, "volumeClaimTemplates": [{"metadata": {"name": "data"}}]},
         },
     ]
-    assert placement.spec_using(claim, workloads) == specs[found]
+    use = placement.use_of(claim, workloads)
+    assert (use and use.spec) == specs[found]
 
 
 def test_a_cluster_takes_so_many_and_a_node_fewer() -> None:

@@ -7,9 +7,10 @@
     manifests.py      Jobs, Secrets, claims and namespaces as plain dicts
     privileges.py     with which power a mover runs: root with few capabilities, or nobody in particular
     placement.py      on which nodes movers run, and how many at once
-    settling.py       both of these, asked of the clusters for one volume
+    settling.py       both of these, asked of the clusters for one volume, and with which others it fits in a pod
+    sharing.py        several small volumes in one Job
     places.py         namespaces and claims on the destination
-    movers.py         a volume's two Jobs: started, looked at, ended
+    movers.py         a volume's two movers and their Jobs: started, looked at, ended
     measuring.py      from progress lines to bars, a rate and the time to go
     volumes.py        the stage Volumes
     starting.py       its beginning: claims, then Jobs, as many as there is room for

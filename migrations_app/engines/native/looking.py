@@ -11,10 +11,11 @@ from django.utils import timezone
 from clusters.kube import errors
 from clusters.kube.connection import Connection
 from migrations_app.engines.native import manifests, measuring, movers
-from migrations_app.engines.native.movers import Mover
+from migrations_app.engines.native.movers import Jobs, Mover
 from migrations_app.engines.native.notes import Notes
 from migrations_app.engines.native.privileges import Direction
 from migrations_app.engines.native.quantities import to_text
+from migrations_app.engines.native.settling import Surroundings
 from migrations_app.engines.native.sides import destination_of, source_of
 from migrations_app.engines.native.starting import MOVING
 from migrations_app.models import Migration, MigrationVolume, Status
@@ -33,17 +34,19 @@ STORK_SUCCESS = "Migration successful for volume"
 def look(migration: Migration, volumes: list[MigrationVolume], notes: Notes) -> None:
     now = timezone.now()
     measured = {volume.pk for volume in volumes if volume.measured_at and now - volume.measured_at < FRESH}
+    around = Surroundings(migration.pair)
     waits: dict[int, list[str]] = {volume.pk: [] for volume in volumes}
     for side, direction in _directions(migration):
         with side.asked() as connection:
-            found: dict[str, Mover] = {}
-            for namespace in sorted({volume.namespace_of(direction) for volume in volumes}):
-                found |= movers.movers_in(connection, migration, namespace)
+            found: dict[str, Jobs] = {}
             for volume in volumes:
                 if volume.status != Status.IN_PROGRESS or _digest(volume, direction):
                     continue
-                mover = found.get(manifests.job_name(direction, volume), Mover())
-                one = _Look(connection, migration, volume, direction, mover, notes)
+                namespace = volume.namespace_of(direction)
+                if namespace not in found:
+                    found[namespace] = movers.jobs_in(connection, migration, namespace)
+                mover = found[namespace].mover(direction, volume)
+                one = _Look(connection, migration, volume, direction, mover, around, notes)
                 if said := one.take(measure=volume.pk not in measured):
                     waits[volume.pk].append(f"{'Source' if direction == 'push' else 'Destination'}: {said}")
     for volume in volumes:
@@ -69,13 +72,14 @@ class _Look:
     volume: MigrationVolume
     direction: Direction
     mover: Mover
+    around: Surroundings
     notes: Notes
 
     def take(self, *, measure: bool) -> str:
         """Take over what the mover has done; what it waits for, if anything."""
         volume, mover = self.volume, self.mover
         if mover.job is None:
-            movers.ensure(self.connection, self.direction, self.migration, volume)
+            movers.ensure(self.connection, self.direction, self.migration, volume, self.around)
             self._event("Restarted", f"The {self.direction} Job was gone, and is started again")
             return ""
         if mover.is_going:
@@ -92,17 +96,15 @@ class _Look:
             said = f"{mover.failure()} It is started again."
         elif said:
             # A Job without its Secret: we were stopped between the two.
-            movers.ensure(self.connection, self.direction, self.migration, volume)
+            movers.ensure(self.connection, self.direction, self.migration, volume, self.around)
         if volume.started_at and timezone.now() - volume.started_at > STARTING and not mover.failed_pods:
             _fail(volume, f"The {self.direction} mover did not start: {said or 'no reason is given'}", self.notes)
             return ""
         return f"the mover cannot run: {said}" if said and not mover.failed_pods else said
 
     def _measure(self) -> str:
-        assert self.mover.pod is not None
-        pod = self.mover.pod["metadata"]["name"]
         try:
-            log = self.connection.logs(pod, self.volume.namespace_of(self.direction), tail_lines=LOG_LINES)
+            log = self._log(LOG_LINES)
         except (errors.Invalid, errors.NotFound):
             # The container is just starting, or the pod has just gone: the next look knows more.
             return ""
@@ -145,10 +147,8 @@ class _Look:
 
     def _take_warnings(self) -> None:
         """The mover's warnings as events, a bounded number of them."""
-        assert self.mover.pod is not None
-        pod = self.mover.pod["metadata"]["name"]
         try:
-            log = self.connection.logs(pod, self.volume.namespace_of(self.direction), tail_lines=WARNING_LINES)
+            log = self._log(WARNING_LINES)
         except errors.KubeError:
             # The data is there and proved; a log that cannot be read must not hold that up.
             return
@@ -158,6 +158,11 @@ class _Look:
             self._event("MoverWarning", f"{self.direction}: {path}{line.get('message', '')}")
         if len(said) > MOST_WARNINGS:
             self._event("MoverWarning", f"{self.direction}: {len(said) - MOST_WARNINGS} more warnings")
+
+    def _log(self, lines: int) -> str:
+        assert self.mover.pod is not None
+        pod, namespace = self.mover.pod["metadata"]["name"], self.volume.namespace_of(self.direction)
+        return self.connection.logs(pod, namespace, container=self.mover.container, tail_lines=lines)
 
     def _event(self, reason: str, message: str) -> None:
         self.notes.event(self.volume, reason, message, warning=True)

@@ -23,14 +23,27 @@ Object = dict[str, Any]
 MOUNT_PATH = "/data"
 DEVICE_PATH = "/dev/volume"
 BLOCK = "Block"
+# On Jobs and their pods: the volume that began it. On Secrets: whose they are.
 VOLUME_LABEL = "kubemotion.io/volume"
+CLAIMS_ANNOTATION = "kubemotion.io/claims"
 # Exit codes of the mover that trying again cannot mend: usage, refused store, integrity, no space, unreadable, foreign.
 HOPELESS_EXIT_CODES = [2, 4, 5, 6, 7, 8]
 RETRIES = 6
 
 
-def job_name(direction: Direction, volume: MigrationVolume) -> str:
+def own_name(direction: Direction, volume: MigrationVolume) -> str:
+    """The name of the volume's Secret, and of its Job where it has one of its own or began it."""
     return f"kubemotion-{direction}-{volume.migration_id.hex[:8]}-{volume.pk}"
+
+
+def job_name(direction: Direction, volume: MigrationVolume) -> str:
+    """The Job that carries the volume, alone or among others."""
+    return volume.job_of(direction) or own_name(direction, volume)
+
+
+def container_name(volume: MigrationVolume) -> str:
+    """The volume's container in its Job's pod."""
+    return f"mover-{volume.pk}"
 
 
 def labels(migration: Migration, volume: MigrationVolume | None = None) -> dict[str, str]:
@@ -61,13 +74,12 @@ def secret(direction: Direction, migration: Migration, volume: MigrationVolume, 
         "MOVER_DATA_KEY": migration.data_key,
         "MOVER_VOLUME": str(volume),
         "MOVER_BYTES_PER_SECOND": str(settings.MOVER_BYTES_PER_SECOND or ""),
-        "MOVER_WORKERS": str(settings.MOVER_WORKERS or ""),
     }
     return {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {
-            "name": job_name(direction, volume),
+            "name": own_name(direction, volume),
             "namespace": volume.namespace_of(direction),
             "labels": labels(migration, volume),
             "ownerReferences": [
@@ -85,54 +97,33 @@ def secret(direction: Direction, migration: Migration, volume: MigrationVolume, 
 
 
 def job(
-    direction: Direction, migration: Migration, volume: MigrationVolume, power: Power, placement: Placement
+    direction: Direction, migration: Migration, volumes: list[MigrationVolume], power: Power, placement: Placement
 ) -> Object:
-    """The Job that carries the volume, with this power and in this place."""
-    name = job_name(direction, volume)
-    raw = volume.volume_mode == BLOCK
-    read_only = {"readOnly": True} if direction == "push" else {}
-    mount = {"name": "data", "mountPath": MOUNT_PATH, **read_only}
+    """The Job that carries the volumes, which are of one namespace, with this power and in this place."""
+    first = volumes[0]
+    claims = [_claim_source(direction, volume) for volume in volumes]
     pod: Object = {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 10,
         "securityContext": privileges.pod_context(power),
-        "containers": [
-            {
-                "name": "mover",
-                "image": settings.MOVER_IMAGE,
-                "args": [direction, "--path", DEVICE_PATH if raw else MOUNT_PATH],
-                "envFrom": [{"secretRef": {"name": name}}],
-                "env": [
-                    {"name": "MOVER_TERMINATION_LOG", "value": "/dev/termination-log"},
-                    {"name": "MOVER_VOLUME_MODE", "value": volume.volume_mode},
-                    {"name": "TMPDIR", "value": "/tmp"},
-                ],
-                "terminationMessagePolicy": "FallbackToLogsOnError",
-                "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "512Mi"}},
-                "securityContext": privileges.container_context(direction, power, raw=raw),
-                "volumeMounts": [*([] if raw else [mount]), {"name": "tmp", "mountPath": "/tmp"}],
-                **({"volumeDevices": [{"name": "data", "devicePath": DEVICE_PATH}]} if raw else {}),
-            }
-        ],
-        "volumes": [
-            # A device has no read-only mount: the kubelet hands it out for reading alone where the claim is read-only.
-            {"name": "data", "persistentVolumeClaim": {"claimName": volume.claim, **(read_only if raw else {})}},
-            {"name": "tmp", "emptyDir": {}},
-        ],
+        "containers": [_container(direction, volume, power, shared=len(volumes) > 1) for volume in volumes],
+        "volumes": [*claims, {"name": "tmp", "emptyDir": {}}],
     }
     pod |= placement.spec()
     # Rather side by side than on each other's way to the network and the disks.
     spread = {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway"}
     pod["topologySpreadConstraints"] = [{**spread, "labelSelector": {"matchLabels": labels(migration)}}]
+    carried = {CLAIMS_ANNOTATION: ", ".join(volume.claim for volume in volumes)}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
-            "name": name,
-            "namespace": volume.namespace_of(direction),
-            "labels": labels(migration, volume),
+            "name": job_name(direction, first),
+            "namespace": first.namespace_of(direction),
+            "labels": labels(migration, first),
+            "annotations": carried,
         },
         "spec": {
             "backoffLimit": RETRIES,
@@ -140,21 +131,53 @@ def job(
                 "rules": [
                     # A drained node is nobody's failure.
                     {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
-                    {
-                        "action": "FailJob",
-                        "onExitCodes": {"containerName": "mover", "operator": "In", "values": HOPELESS_EXIT_CODES},
-                    },
+                    # Of any container: each is a mover.
+                    {"action": "FailJob", "onExitCodes": {"operator": "In", "values": HOPELESS_EXIT_CODES}},
                 ]
             },
             # A service mesh's proxy would keep the Job from ever ending.
             "template": {
                 "metadata": {
-                    "labels": {**labels(migration, volume), "sidecar.istio.io/inject": "false"},
-                    "annotations": {"linkerd.io/inject": "disabled"},
+                    "labels": {**labels(migration, first), "sidecar.istio.io/inject": "false"},
+                    "annotations": {**carried, "linkerd.io/inject": "disabled"},
                 },
                 "spec": pod,
             },
         },
+    }
+
+
+def _claim_source(direction: Direction, volume: MigrationVolume) -> Object:
+    source: Object = {"claimName": volume.claim}
+    if volume.volume_mode == BLOCK and direction == "push":
+        # A device has no read-only mount: the kubelet hands it out for reading alone where the claim is read-only.
+        source["readOnly"] = True
+    return {"name": f"data-{volume.pk}", "persistentVolumeClaim": source}
+
+
+def _container(direction: Direction, volume: MigrationVolume, power: Power, *, shared: bool) -> Object:
+    raw = volume.volume_mode == BLOCK
+    data = {"name": f"data-{volume.pk}", "mountPath": MOUNT_PATH, **({"readOnly": True} if direction == "push" else {})}
+    # Side by side in one pod, small volumes need less each.
+    requests = {"cpu": "50m", "memory": "128Mi"} if shared else {"cpu": "100m", "memory": "256Mi"}
+    workers = settings.MOVER_WORKERS or (1 if shared else 0)
+    environment = {
+        "MOVER_TERMINATION_LOG": "/dev/termination-log",
+        "MOVER_VOLUME_MODE": volume.volume_mode,
+        "MOVER_WORKERS": str(workers or ""),
+        "TMPDIR": "/tmp",
+    }
+    return {
+        "name": container_name(volume),
+        "image": settings.MOVER_IMAGE,
+        "args": [direction, "--path", DEVICE_PATH if raw else MOUNT_PATH],
+        "envFrom": [{"secretRef": {"name": own_name(direction, volume)}}],
+        "env": [{"name": name, "value": value} for name, value in environment.items() if value],
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "resources": {"requests": requests, "limits": {"memory": "512Mi"}},
+        "securityContext": privileges.container_context(direction, power, raw=raw),
+        "volumeMounts": [*([] if raw else [data]), {"name": "tmp", "mountPath": "/tmp"}],
+        **({"volumeDevices": [{"name": data["name"], "devicePath": DEVICE_PATH}]} if raw else {}),
     }
 
 

@@ -1,4 +1,4 @@
-"""One volume's two Jobs: started together, looked at, ended.
+"""A volume's two movers, in Jobs of their own or shared with other volumes: started together, looked at, ended.
 
 What a mover says comes on its log, a JSON object per line, and its last word also as the termination message of its
 container; both outlive the process.
@@ -13,8 +13,9 @@ from typing import Any
 
 from clusters.kube import errors
 from clusters.kube.connection import Connection
-from migrations_app.engines.native import manifests, settling
+from migrations_app.engines.native import manifests
 from migrations_app.engines.native.privileges import Direction, Power
+from migrations_app.engines.native.settling import Surroundings
 from migrations_app.models import Migration, MigrationVolume
 
 Object = dict[str, Any]
@@ -28,8 +29,12 @@ ORDINARY_WAITS = {"", "ContainerCreating", "PodInitializing"}
 
 @dataclass(frozen=True)
 class Mover:
-    """One mover at one look. `job` is None where there is none; `pod` is the one that counts, if any."""
+    """One volume's mover at one look: its container in the pods of its Job, which others may share.
 
+    `job` is None where there is none; `pod` is the one that counts, if any.
+    """
+
+    container: str = ""
     job: Object | None = None
     pod: Object | None = None
     failed_pods: list[Object] = field(default_factory=list)
@@ -41,24 +46,32 @@ class Mover:
 
     @property
     def has_succeeded(self) -> bool:
+        """Whether the mover has, however its company fares."""
+        if self.pod is not None and _exit_code(self.pod, self.container) == 0:
+            return True
         return self._condition("Complete") is not None or self._condition("SuccessCriteriaMet") is not None
 
     @property
     def has_failed(self) -> bool:
+        """Whether it will not be tried again. One that has succeeded may be in a Job that others made fail."""
+        if self.has_succeeded:
+            return False
+        if self.failed_pods and _exit_code(self.failed_pods[-1], self.container) in manifests.HOPELESS_EXIT_CODES:
+            return True
         return self._condition("Failed") is not None
 
     @property
     def is_running(self) -> bool:
-        return self.pod is not None and _state(self.pod, "running") is not None
+        return self.pod is not None and _state(self.pod, self.container, "running") is not None
 
     def result(self) -> Object | None:
         """What the mover said at its successful end; None where nobody kept it."""
-        return None if self.pod is None else parse(_last_words(self.pod)).get("result")
+        return None if self.pod is None else parse(_last_words(self.pod, self.container)).get("result")
 
     def failure(self) -> str:
         """Why the last pod that failed did, in the mover's own words where it had any."""
         if self.failed_pods:
-            return _why_failed(self.failed_pods[-1])
+            return _why_failed(self.failed_pods[-1], self.container)
         condition = self._condition("Failed") or {}
         return str(condition.get("message") or "The Job failed, and no pod of it is left to ask.")
 
@@ -72,23 +85,42 @@ def selector(migration: Migration) -> str:
     return f"{manifests.MIGRATION_LABEL}={migration.pk},{manifests.VOLUME_LABEL}"
 
 
-def ensure(connection: Connection, direction: Direction, migration: Migration, volume: MigrationVolume) -> Power | None:
-    """Make the Job and its Secret unless they are there; repeating is safe. Raises KubeError.
+def ensure(
+    connection: Connection, direction: Direction, migration: Migration, volume: MigrationVolume, around: Surroundings
+) -> Power | None:
+    """Make the volume's Job and the Secrets of all volumes in it unless they are there; repeating is safe.
 
-    Returns the power of a Job that was made.
+    Returns the power of a Job that was made. Raises KubeError.
     """
     name, namespace = manifests.job_name(direction, volume), volume.namespace_of(direction)
+    carried = _carried(direction, migration, volume)
     power: Power | None = None
     try:
         job = connection.get(JOBS, name, namespace)
     except errors.NotFound:
-        power, placement = settling.settle(connection, direction, migration, volume)
+        settled = around.settle(direction, carried[0])
+        power = settled.power
         try:
-            job = connection.create(JOBS, manifests.job(direction, migration, volume, power, placement))
+            job = connection.create(JOBS, manifests.job(direction, migration, carried, power, settled.placement))
         except errors.AlreadyExists:
             job = connection.get(JOBS, name, namespace)
-    # The Job comes first because it owns the Secret; its pod waits until the Secret is there.
-    secret = manifests.secret(direction, migration, volume, job)
+    # The Job comes first because it owns the Secrets; its pod waits until they are there.
+    for each in carried:
+        _ensure_secret(connection, manifests.secret(direction, migration, each, job))
+    return power
+
+
+def _carried(direction: Direction, migration: Migration, volume: MigrationVolume) -> list[MigrationVolume]:
+    """The volumes of the Job that carries this one, but for those that have arrived already."""
+    name = volume.job_of(direction)
+    if not name:
+        return [volume]
+    digest = "source_digest" if direction == "push" else "destination_digest"
+    return list(migration.volumes.filter(**{f"{direction}_job": name, digest: ""}).order_by("pk")) or [volume]
+
+
+def _ensure_secret(connection: Connection, secret: Object) -> None:
+    name, namespace = secret["metadata"]["name"], secret["metadata"]["namespace"]
     try:
         connection.create("secrets", secret)
     except errors.AlreadyExists:
@@ -97,40 +129,68 @@ def ensure(connection: Connection, direction: Direction, migration: Migration, v
             # An earlier Job's, which goes with it.
             connection.delete("secrets", name, namespace, uid=present["metadata"]["uid"])
             connection.create("secrets", secret)
-    return power
 
 
-def movers_in(connection: Connection, migration: Migration, namespace: str) -> dict[str, Mover]:
-    """The migration's movers of one namespace by the names of their Jobs: two requests, whatever their number."""
+@dataclass(frozen=True)
+class Jobs:
+    """The migration's Jobs in one namespace by name, and their pods by the Jobs' uids."""
+
+    jobs: dict[str, Object]
+    pods: dict[str, list[Object]]
+
+    def mover(self, direction: Direction, volume: MigrationVolume) -> Mover:
+        """The volume's mover among them."""
+        container = manifests.container_name(volume)
+        job = self.jobs.get(manifests.job_name(direction, volume))
+        if job is None:
+            return Mover(container)
+        pods = sorted(self.pods.get(job["metadata"]["uid"], ()), key=lambda pod: pod["metadata"]["creationTimestamp"])
+        succeeded = [pod for pod in pods if _exit_code(pod, container) == 0]
+        failed = [pod for pod in pods if pod not in succeeded and _has_failed(pod, container)]
+        alive = [pod for pod in pods if pod not in failed and "deletionTimestamp" not in pod["metadata"]]
+        candidates = succeeded or alive
+        return Mover(container, job, candidates[-1] if candidates else None, failed)
+
+
+def jobs_in(connection: Connection, migration: Migration, namespace: str) -> Jobs:
+    """The migration's Jobs and pods of one namespace: two requests, whatever their number."""
     jobs = {
         job["metadata"]["name"]: job for job in connection.list(JOBS, namespace, label_selector=selector(migration))
     }
     pods: dict[str, list[Object]] = {}
     for pod in connection.list("pods", namespace, label_selector=selector(migration)):
         pods.setdefault((pod["metadata"].get("labels") or {}).get(JOB_UID, ""), []).append(pod)
-    return {name: _mover(job, pods.get(job["metadata"]["uid"], [])) for name, job in jobs.items()}
-
-
-def _mover(job: Object, pods: list[Object]) -> Mover:
-    pods = sorted(pods, key=lambda pod: pod["metadata"]["creationTimestamp"])
-    failed = [pod for pod in pods if phase_of(pod) == "Failed"]
-    succeeded = [pod for pod in pods if phase_of(pod) == "Succeeded"]
-    alive = [pod for pod in pods if pod not in failed and "deletionTimestamp" not in pod["metadata"]]
-    candidates = succeeded or alive
-    return Mover(job, candidates[-1] if candidates else None, failed)
+    return Jobs(jobs, pods)
 
 
 def phase_of(pod: Object) -> str:
     return str((pod.get("status") or {}).get("phase", ""))
 
 
-def _state(pod: Object, kind: str) -> Object | None:
+def is_running(pod: Object, container: str) -> bool:
+    """Whether the container runs now."""
+    return _state(pod, container, "running") is not None
+
+
+def _state(pod: Object, container: str, kind: str) -> Object | None:
     statuses = (pod.get("status") or {}).get("containerStatuses") or ()
-    return next((each["state"][kind] for each in statuses if kind in (each.get("state") or {})), None)
+    found: Object = next((each for each in statuses if each["name"] == container), {})
+    state: Object | None = (found.get("state") or {}).get(kind)
+    return state
 
 
-def _last_words(pod: Object) -> str:
-    return str((_state(pod, "terminated") or {}).get("message") or "")
+def _exit_code(pod: Object, container: str) -> int | None:
+    code: int | None = (_state(pod, container, "terminated") or {}).get("exitCode")
+    return code
+
+
+def _has_failed(pod: Object, container: str) -> bool:
+    """Whether the container has; one that is not told of shares the fate of its pod, which may have been evicted."""
+    return bool(_exit_code(pod, container)) or phase_of(pod) == "Failed"
+
+
+def _last_words(pod: Object, container: str) -> str:
+    return str((_state(pod, container, "terminated") or {}).get("message") or "")
 
 
 def parse(text: str) -> dict[str, Object]:
@@ -153,11 +213,11 @@ def lines(text: str) -> list[Object]:
     return found
 
 
-def _why_failed(pod: Object) -> str:
-    error = parse(_last_words(pod)).get("error")
+def _why_failed(pod: Object, container: str) -> str:
+    error = parse(_last_words(pod, container)).get("error")
     if error:
         return str(error.get("message") or error.get("code"))
-    ended = _state(pod, "terminated")
+    ended = _state(pod, container, "terminated")
     if ended is None:
         status = pod.get("status") or {}
         return str(status.get("message") or status.get("reason") or "The pod failed.")
@@ -176,7 +236,7 @@ def why_not_running(connection: Connection, mover: Mover) -> str:
     for condition in (mover.pod.get("status") or {}).get("conditions") or ():
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             return f"{condition.get('reason', '')}: {condition.get('message', '')}".strip(": ")
-    waiting = _state(mover.pod, "waiting") or {}
+    waiting = _state(mover.pod, mover.container, "waiting") or {}
     if waiting.get("reason", "") not in ORDINARY_WAITS:
         # The Secret follows its Job within a moment; that is not worth telling.
         young = waiting["reason"] == "CreateContainerConfigError" and _age(mover.pod) < POD_PATIENCE

@@ -69,11 +69,27 @@ def where_it_can_run(spec: Object | None, *, decides: bool) -> Placement:
     return Placement(spec.get("nodeSelector") or {}, affinity, tolerations)
 
 
-def spec_using(claim: str, workloads: Iterable[Object]) -> Object | None:
-    """The pod spec of the workload whose pods mount the claim; None where nobody does."""
-    return next(
-        (spec for workload in workloads if (spec := _spec_of(workload)) and _mounts(workload, spec, claim)), None
-    )
+@dataclass(frozen=True)
+class Use:
+    """Who uses a claim: the spec of such pods, and a name that is the same for claims that the same pods use."""
+
+    spec: Object
+    who: str
+
+
+def use_of(claim: str, workloads: Iterable[Object]) -> Use | None:
+    """The workload whose pods mount the claim, or the one pod of a StatefulSet that does; None where nobody does."""
+    for workload in workloads:
+        spec = _spec_of(workload)
+        if not spec:
+            continue
+        who = f"{workload.get('kind')} {(workload.get('metadata') or {}).get('name')}"
+        if claim in {(each.get("persistentVolumeClaim") or {}).get("claimName") for each in spec.get("volumes") or ()}:
+            return Use(spec, who)
+        for prefix in _claim_prefixes(workload):
+            if _is_replica_claim(claim, prefix):
+                return Use(spec, f"{who} {claim[len(prefix) :]}")
+    return None
 
 
 def _spec_of(workload: Object) -> Object:
@@ -81,11 +97,6 @@ def _spec_of(workload: Object) -> Object:
     if workload.get("kind") == "CronJob":
         spec = (spec.get("jobTemplate") or {}).get("spec") or {}
     return (spec.get("template") or {}).get("spec") or {}
-
-
-def _mounts(workload: Object, spec: Object, claim: str) -> bool:
-    names = {(each.get("persistentVolumeClaim") or {}).get("claimName") for each in spec.get("volumes") or ()}
-    return claim in names or any(_is_replica_claim(claim, prefix) for prefix in _claim_prefixes(workload))
 
 
 def _claim_prefixes(workload: Object) -> Iterator[str]:

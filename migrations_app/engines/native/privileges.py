@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 
 Object = dict[str, Any]
 Direction = Literal["push", "pull"]
+DIRECTIONS: tuple[Direction, Direction] = ("push", "pull")
 Level = Literal["root", "baseline", "restricted"]
 ENFORCE = "pod-security.kubernetes.io/enforce"
 # OpenShift's ranges, such as 1000680000/10000 (first id and how many) or 1000680000-1000689999.

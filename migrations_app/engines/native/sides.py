@@ -91,3 +91,8 @@ def destination_of(pair: ClusterPair) -> Side:
 def both_sides(pair: ClusterPair) -> tuple[Side, Side]:
     """Source and destination."""
     return source_of(pair), destination_of(pair)
+
+
+def side_of(pair: ClusterPair, direction: str) -> Side:
+    """Where volumes are read (`push`) or written (`pull`)."""
+    return source_of(pair) if direction == "push" else destination_of(pair)

@@ -34,7 +34,6 @@ from migrations_app.resources.spec import Spec
 from migrations_app.resources.transform import Options, transformed
 
 Object = dict[str, Any]
-DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 TITLES = {
     "namespaces": "Namespaces",
     "permissions": "Permissions",
@@ -328,7 +327,7 @@ def _classes(connection: Connection, side: Side, wanted: Wanted, found: Survey) 
 
 
 def _is_default(storage_class: Object) -> bool:
-    return (storage_class["metadata"].get("annotations") or {}).get(DEFAULT_CLASS) == "true"
+    return (storage_class["metadata"].get("annotations") or {}).get(settling.DEFAULT_CLASS) == "true"
 
 
 def _claims_in_the_way(connection: Connection, side: Side, namespace: str, wanted: Wanted, found: Survey) -> None:
