@@ -13,8 +13,9 @@ from clusters.kube.connection import Connection
 from clusters.kube.errors import Forbidden, NotFound
 from migrations_app.resources.dependencies import Missing
 from migrations_app.resources.marks import key_of, labels_of, type_of
-from migrations_app.resources.references import RBAC, pod_specs, section
+from migrations_app.resources.references import RBAC
 from migrations_app.resources.selection import LabelSelector
+from migrations_app.resources.shapes import pod_specs, section
 from migrations_app.resources.spec import Spec
 from migrations_app.resources.subjects import account_of, lies_within, namespace_of
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrations_app.resources.marks import key_of, type_of
-from migrations_app.resources.references import containers, items, pod_specs, section
+from migrations_app.resources.shapes import containers, items, pod_specs, section
 from migrations_app.resources.spec import Spec
 
 Object = dict[str, Any]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrations_app.resources.marks import type_of
+from migrations_app.resources.shapes import containers, items, pod_specs, section
 
 Object = dict[str, Any]
 RBAC = "rbac.authorization.k8s.io"
@@ -39,37 +40,6 @@ def references(obj: Object) -> Iterator[Reference]:
         yield from _of_pods(spec, namespace, at)
     if find := _FINDERS.get(type_of(obj)):
         yield from find(obj, namespace)
-
-
-def section(obj: Any, *names: str) -> Object:
-    """The part at the path, or an empty one where it is absent, null or no mapping."""
-    for name in names:
-        obj = obj.get(name) if isinstance(obj, dict) else None
-    return obj if isinstance(obj, dict) else {}
-
-
-def items(obj: Any, name: str) -> list[Object]:
-    """The mappings in a list, or none where it is absent, null or no list."""
-    found = obj.get(name) if isinstance(obj, dict) else None
-    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
-
-
-def pod_specs(obj: Object) -> Iterator[tuple[str, Object]]:
-    """The pod specs of a workload with their paths, operators' own included where they are built alike."""
-    if type_of(obj) == ("", "Pod"):
-        yield "spec", section(obj, "spec")
-        return
-    for names in (("spec", "template"), ("spec", "jobTemplate", "spec", "template"), ("template",)):
-        spec = section(obj, *names, "spec")
-        if items(spec, "containers"):
-            yield ".".join((*names, "spec")), spec
-
-
-def containers(spec: Object) -> Iterator[tuple[str, Object]]:
-    """All containers of a pod spec with their paths."""
-    for group in ("initContainers", "containers", "ephemeralContainers"):
-        for number, each in enumerate(items(spec, group)):
-            yield f"{group}[{number}]", each
 
 
 def _text(value: Any) -> str:

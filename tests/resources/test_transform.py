@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 import pytest
@@ -331,12 +332,32 @@ def test_a_host_that_somebody_chose_is_kept(annotations: Object) -> None:
     assert on_destination(make("Route", "web", metadata={"annotations": annotations}, spec=spec))["spec"] == spec
 
 
-def test_the_authority_of_a_conversion_webhook_stays_behind() -> None:
-    service = {"namespace": "shop", "name": "hook"}
-    conversion = {"strategy": "Webhook", "webhook": {"clientConfig": {"caBundle": "QQ==", "service": service}}}
-    obj = make("CustomResourceDefinition", "carts.example.com", spec={"group": "example.com", "conversion": conversion})
-    found = on_destination(obj)
-    assert found["spec"]["conversion"]["webhook"] == {"clientConfig": {"service": service}}
+CLIENT = {"caBundle": "QQ==", "service": {"namespace": "shop", "name": "hook"}}
+CALLERS = {
+    "CustomResourceDefinition": {"spec": {"conversion": {"strategy": "Webhook", "webhook": {"clientConfig": CLIENT}}}},
+    "ValidatingWebhookConfiguration": {"webhooks": [{"name": "a", "clientConfig": CLIENT}]},
+    "MutatingWebhookConfiguration": {"webhooks": [{"name": "a", "clientConfig": CLIENT}]},
+    "APIService": {"spec": CLIENT},
+}
+
+
+@pytest.mark.parametrize("kind", CALLERS)
+@pytest.mark.parametrize(
+    ("metadata", "kept"),
+    [
+        ({}, True),
+        ({"annotations": {"cert-manager.io/inject-ca-from": "shop/hook"}}, False),
+        ({"annotations": {"service.beta.openshift.io/inject-cabundle": "true"}}, False),
+        ({"labels": {"olm.managed": "true"}}, False),
+    ],
+)
+def test_an_authority_that_is_injected_stays_behind_and_one_that_somebody_wrote_goes_along(
+    kind: str, metadata: Object, kept: bool
+) -> None:
+    """cert-manager's cainjector, OpenShift's service-ca and OLM write the field themselves."""
+    found = json.dumps(on_destination(make(kind, "c", metadata=metadata, **copy.deepcopy(CALLERS[kind]))))
+    assert ("caBundle" in found) is kept
+    assert '"name": "hook"' in found
 
 
 def test_a_custom_resource_keeps_everything_it_says() -> None:
