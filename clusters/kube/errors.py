@@ -80,6 +80,8 @@ class Unavailable(KubeError):
 
 
 RETRIABLE = (Unreachable, Throttled, Unavailable)
+# The server says this with 500 of an intent that its types do not allow, which it will say for ever.
+MISTYPED = "failed to create typed patch object"
 
 
 def from_response(status: int, body: bytes, what: str, retry_after: str | None = None) -> KubeError:
@@ -96,7 +98,8 @@ def from_response(status: int, body: bytes, what: str, retry_after: str | None =
     causes = details.get("causes")
     said = str(answer.get("message") or reason or status)
     after = retry_after or details.get("retryAfterSeconds")
-    return _class_for(status, reason)(
+    kind = Invalid if MISTYPED in said else _class_for(status, reason)
+    return kind(
         _message(status, said, what),
         code=status,
         reason=reason,

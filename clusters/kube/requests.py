@@ -13,11 +13,13 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import ssl
 import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlencode
@@ -37,9 +39,20 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
 RETRY_SECONDS = 10.0
 POOLED_CONNECTIONS = 16
 DISCOVERY_SECONDS = 300.0
+# The quoted text of one warning: code, agent, text.
+WARNING_TEXT = re.compile(r'\b\d{3} \S+ "((?:[^"\\]|\\.)*)"')
 AGGREGATED = ",".join(
     f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList" for version in ("v2", "v2beta1")
 )
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What came of a server-side apply: the object, whether it was not there before, and what the server warns of."""
+
+    obj: dict[str, Any]
+    created: bool
+    warnings: tuple[str, ...] = ()
 
 
 def tls_context(kubeconfig: Kubeconfig) -> ssl.SSLContext:
@@ -194,7 +207,9 @@ class ApiConnection:
 
     def json(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         """The decoded answer of `request`."""
-        answer = self.request(method, path, **options)
+        return self._decoded(self.request(method, path, **options))
+
+    def _decoded(self, answer: urllib3.BaseHTTPResponse) -> dict[str, Any]:
         try:
             decoded = json.loads(answer.data)
         except ValueError:
@@ -324,11 +339,18 @@ class ApiConnection:
         )
 
     def apply(self, obj: dict[str, Any], *, force: bool = False, dry_run: bool = False) -> dict[str, Any]:
-        """Server-side apply under our field manager. Raises Conflict, whose `causes` name the fields and managers."""
+        """The object after `apply_told`."""
+        return self.apply_told(obj, force=force, dry_run=dry_run).obj
+
+    def apply_told(self, obj: dict[str, Any], *, force: bool = False, dry_run: bool = False) -> Applied:
+        """Server-side apply under our field manager. Raises Conflict, whose `causes` name the fields and managers.
+
+        With `metadata.uid` only that very object is changed, and nothing is created.
+        """
         found = self.resource_of(obj)
         metadata = obj["metadata"]
         query = _query(fieldManager=FIELD_MANAGER, force="true" if force else "", dryRun="All" if dry_run else "")
-        return self.json(
+        answer = self.request(
             "PATCH",
             found.path(metadata.get("namespace"), metadata["name"]),
             query=query,
@@ -336,6 +358,19 @@ class ApiConnection:
             content_type="application/apply-patch+yaml",
             repeatable=True,
             what=f"apply {found.plural} {_at(metadata.get('namespace'), metadata['name'])}",
+        )
+        return Applied(self._decoded(answer), answer.status == 201, tuple(_warnings(answer.headers.getlist("Warning"))))
+
+    def replace(self, obj: dict[str, Any]) -> dict[str, Any]:
+        """Put the object in the place of the one that is there. Raises Conflict where its resourceVersion is stale."""
+        found = self.resource_of(obj)
+        metadata = obj["metadata"]
+        return self.json(
+            "PUT",
+            found.path(metadata.get("namespace"), metadata["name"]),
+            query=_query(fieldManager=FIELD_MANAGER),
+            body=obj,
+            what=f"restore {found.plural} {_at(metadata.get('namespace'), metadata['name'])}",
         )
 
     def patch(
@@ -422,6 +457,13 @@ class ApiConnection:
 
 def _at(namespace: str | None, name: str) -> str:
     return f"{namespace}/{name}" if namespace else name
+
+
+def _warnings(headers: Iterable[str]) -> Iterator[str]:
+    """The texts of Warning headers: `299 - "text"`, any number of them in a line (RFC 7234, 5.5)."""
+    for header in headers:
+        for quoted in WARNING_TEXT.findall(header):
+            yield re.sub(r"\\(.)", r"\1", quoted)
 
 
 def _query(**fields: Any) -> dict[str, Any]:

@@ -39,6 +39,9 @@ def apply(
     wanted = managers.values(intent, node)
     mine = ownership.entry(manager, "Apply", info, set(wanted))
     if old is None:
+        if uid := metadata.get("uid"):
+            why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            raise statuses.conflict(info, name, why)
         created = writes.create(
             api,
             info,

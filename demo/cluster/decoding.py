@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from demo.cluster import crds, schemas, statuses
+from demo.cluster import crds, managed_fields, schemas, statuses
 from demo.cluster.registry import ResourceInfo
 
 Object = dict[str, Any]
@@ -78,7 +78,21 @@ def _first_mistyped(value: Any, node: schemas.Node | None, at: str) -> str:
         )
     if isinstance(value, list):
         each = schemas.items(node)
-        return next((found for inner in value if (found := _first_mistyped(inner, each, at))), "")
+        return next(
+            (found for inner in value if (found := _first_mistyped(inner, each, at))), _repeated(value, node, at)
+        )
+    return ""
+
+
+def _repeated(items: list[Any], node: schemas.Node, at: str) -> str:
+    """The first two items of an associative list that have the same keys: POST stores them, applying refuses them."""
+    if schemas.list_kind(node) != "map":
+        return ""
+    seen: set[str] = set()
+    for step in (managed_fields.item_step(item, node) for item in items):
+        if step in seen:
+            return f"{at}: duplicate entries for key {managed_fields.readable((step,))}"
+        seen.add(step)
     return ""
 
 

@@ -211,8 +211,8 @@ class Handlers:
             return None
         return Target(info, namespace, name, subresource)
 
-    def _authorize(self, exchange: Exchange, user: User, target: Target) -> None:
-        verb = self._verb(exchange, target)
+    def _authorize(self, exchange: Exchange, user: User, target: Target, *, verb: str = "") -> None:
+        verb = verb or self._verb(exchange, target)
         resource = target.info.plural + (f"/{target.subresource.partition('/')[0]}" if target.subresource else "")
         wanted = rbac.Attributes(verb, target.info.group, resource, target.namespace, target.name)
         if target.info.name == "namespaces" and target.name:
@@ -485,6 +485,9 @@ class Handlers:
         if (body.get("metadata") or {}).get("managedFields") is not None:
             raise statuses.bad_request("metadata.managedFields must be nil")
         body, warnings = decoding.decode_strictly(info, body, exchange.first("fieldValidation", "Warn"))
+        if self.api.store.get(_stored_name(info), target.namespace, target.name) is None:
+            # Who makes something by applying has to be allowed both.
+            self._authorize(exchange, user, target, verb="create")
         done, created = applying.apply(
             self.api,
             self._storage(info),

@@ -1,40 +1,49 @@
 """Objects onto the destination: in order, side by side within a rank, and without overwriting what is not ours.
 
-What an object meets decides what is done:
-
-    nothing of that name                     created
-    made by this migration                   done already: an earlier attempt of ours was here
-    somebody else's that says the same       left as it is: unchanged
-    somebody else's that differs             refused, naming the fields; nothing is overwritten
-    a definition that serves the same        left as it is, as in Stork: operators bring their own, in other versions
-    an account that every namespace has      given the pull secrets that it lacks, and nothing else
+`meeting` says what is to be done with each; here it is done, in batches: what is absent is made, what is to be changed
+is told to the caller with its former content first, so that this is written down before it is lost, and then changed.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import repeat
 from typing import Any
 
 from clusters.kube.connection import Connection
-from clusters.kube.errors import RETRIABLE, AlreadyExists, Conflict, KubeError, NotFound, Unauthorized, Untrusted
-from migrations_app.resources import order
-from migrations_app.resources.belonging import GENERATED_ACCOUNTS
-from migrations_app.resources.compare import differing_fields
-from migrations_app.resources.marks import migration_of, type_of
+from clusters.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
+from migrations_app.resources import order, ownership, writing
+from migrations_app.resources.diffs import redacted
+from migrations_app.resources.marks import key_of, type_of
+from migrations_app.resources.meeting import (
+    DEFINITION,
+    NOT_ABOUT_THE_OBJECT,
+    Action,
+    Decision,
+    Ours,
+    decide,
+    exactly,
+    lent,
+)
+from migrations_app.resources.once import once
+from migrations_app.resources.owners import Owners
+from migrations_app.resources.present import Present, read
+from migrations_app.resources.spec import ConflictPolicy
 
 Object = dict[str, Any]
-WORKERS = 4
+WORKERS = 8
+BATCH_PER_WORKER = 8
 ESTABLISH_SECONDS = 60.0
+# How long a kind may be unknown to a server that has just established its definition.
+SERVING_SECONDS = 5.0
+UNKNOWN_PATH = "the server could not find the requested resource"
 SUCCESS = "Resource migrated successfully"
-UNCHANGED = "The destination has the same object already"
-# These say nothing about the object: with other credentials, or a moment later, it can be applied.
-NOT_ABOUT_THE_OBJECT = (*RETRIABLE, Unauthorized, Untrusted)
+NOT_SERVED = "The destination does not serve {kind} of {version}. Install what defines it there."
 ATTEMPTS = 5
-DEFINITION = ("apiextensions.k8s.io", "CustomResourceDefinition")
-PULL_SECRETS = ("imagePullSecrets", "secrets")
 
 
 @dataclass(frozen=True)
@@ -47,17 +56,23 @@ class Result:
     namespace: str
     name: str
     status: str  # Successful or Failed
-    action: str  # created, updated, unchanged or refused
+    action: str  # created, updated, unchanged, skipped or refused
     reason: str
     uid: str = ""
 
 
-def _result(obj: Object, status: str, action: str, reason: str, uid: str = "") -> Result:
-    group, _slash, version = obj["apiVersion"].rpartition("/")
-    metadata = obj["metadata"]
-    return Result(
-        group, version, obj["kind"], metadata.get("namespace", ""), metadata["name"], status, action, reason, uid
-    )
+@dataclass(frozen=True)
+class Change:
+    """An object that is about to be changed."""
+
+    wanted: Object
+    decision: Decision
+    attempt: int
+
+    @property
+    def former(self) -> Object:
+        """The object before the change."""
+        return self.decision.present or {}
 
 
 def apply(
@@ -66,140 +81,181 @@ def apply(
     *,
     migration_id: str,
     on_result: Callable[[Result], None],
+    before_changes: Callable[[list[Change]], None] = lambda changes: None,
+    policy: ConflictPolicy = ConflictPolicy.REFUSE,
+    earlier: Collection[str] = (),
+    owners: Owners | None = None,
     workers: int = WORKERS,
     stop_at: float | None = None,
 ) -> bool:
     """Apply the objects in order; whether all were looked at before `stop_at` (time.monotonic), if that is given.
 
-    `on_result` is called in this thread, once per object. Repeating is safe. Raises KubeError only where the
+    `before_changes` is called in this thread with what is about to be changed: where it raises, nothing of that is
+    changed. `on_result` is called in this thread, once per object. Repeating is safe. Raises KubeError only where the
     destination is out of reach or does not know us any more; what it refuses is a Result.
     """
+    owners = owners or Owners()
+    work = _Work(connection, Ours(migration_id, earlier), policy, owners)
     with ThreadPoolExecutor(workers, thread_name_prefix="apply") as pool:
-        for rank in order.ranks(objects):
-            for start in range(0, len(rank), workers * 4):
+        for rank in order.ranks(objects, owners.before):
+            present = Present(connection, rank)
+            for start in range(0, len(rank), workers * BATCH_PER_WORKER):
                 if stop_at is not None and time.monotonic() > stop_at:
                     return False
-                batch = rank[start : start + workers * 4]
-                for result in pool.map(lambda obj: apply_one(connection, obj, migration_id), batch):
+                batch = rank[start : start + workers * BATCH_PER_WORKER]
+                met = list(pool.map(work.meet, batch, repeat(present)))
+                while changes := [each for each in met if isinstance(each, Change)]:
+                    before_changes(changes)
+                    met = list(pool.map(work.carry_out, met))
+                for obj, result in zip(batch, met, strict=True):
+                    assert isinstance(result, Result)
+                    owners.note(key_of(obj), result.uid)
                     on_result(result)
-            if any(obj["kind"] == "CustomResourceDefinition" for obj in rank):
+            if any(type_of(obj) == DEFINITION for obj in rank):
                 _wait_until_established(connection, rank)
     return True
 
 
-def apply_one(connection: Connection, obj: Object, migration_id: str) -> Result:
+def apply_one(connection: Connection, obj: Object, migration_id: str, **options: Any) -> Result:
     """One object. Raises KubeError only where the destination is out of reach or does not know us any more."""
-    metadata = obj["metadata"]
-    try:
-        resource = connection.resource_of(obj)
-    except NotFound:
-        reason = f"The destination does not serve {obj['kind']} of {obj['apiVersion']}. Install what defines it there."
-        return _result(obj, "Failed", "refused", reason)
-    try:
+    results: list[Result] = []
+    apply(connection, [obj], migration_id=migration_id, on_result=results.append, workers=1, **options)
+    return results[0]
+
+
+class _Work:
+    """What is to be done with each object, and the doing of it. For any number of threads."""
+
+    def __init__(self, connection: Connection, ours: Ours, policy: ConflictPolicy, owners: Owners) -> None:
+        self._connection, self._ours, self._policy, self._owners = connection, ours, policy, owners
+        self._is_served = once(partial(is_served, connection))
+
+    def meet(self, obj: Object, present: Present) -> Result | Change:
+        """The result for what needs no change; what is absent is made."""
+        if not self._is_served(obj["apiVersion"], obj["kind"]):
+            return _result(obj, "refused", NOT_SERVED.format(kind=obj["kind"], version=obj["apiVersion"]))
+
+        def met() -> Result | Change:
+            owned = self._owners.owned(obj, self._connection)
+            return self._settled(owned, present.of(owned), 1)
+
+        return self._told(obj, met)
+
+    def carry_out(self, change: Result | Change) -> Result | Change:
+        """Make the change; where somebody else was there in between, what is to be done now."""
+        if isinstance(change, Result):
+            return change
+
+        def done() -> Result | Change:
+            try:
+                return self._changed(change)
+            except Conflict as error:
+                if change.attempt == ATTEMPTS:
+                    return _result(change.wanted, "refused", redacted(change.wanted, error.message))
+                obj = change.wanted
+                return self._settled(obj, read(self._connection, obj), change.attempt + 1)
+
+        return self._told(change.wanted, done)
+
+    @staticmethod
+    def _told(obj: Object, work: Callable[[], Result | Change]) -> Result | Change:
         try:
-            present = connection.get(resource, metadata["name"], metadata.get("namespace"))
-        except NotFound:
-            return _create(connection, obj, migration_id)
-        return _settle(connection, obj, present, migration_id)
-    except NOT_ABOUT_THE_OBJECT:
-        raise
-    except KubeError as error:
-        return _result(obj, "Failed", "refused", error.message)
+            return work()
+        except NOT_ABOUT_THE_OBJECT:
+            raise
+        except KubeError as error:
+            return _result(obj, "refused", redacted(obj, error.message))
 
+    def _settled(self, obj: Object, present: Object | None, attempt: int) -> Result | Change:
+        decision = decide(self._connection, obj, present, self._ours, self._policy)
+        if decision.action == Action.CREATE:
+            return self._made(obj, attempt)
+        if decision.action in (Action.UPDATE, Action.LEND):
+            return Change(obj, decision, attempt)
+        uid = (present or {})["metadata"]["uid"]
+        match decision.action:
+            case Action.MADE:
+                return _result(obj, "created", self._success(obj), uid)
+            case Action.UNCHANGED:
+                return _result(obj, "unchanged", decision.reason, uid)
+            case Action.SKIP:
+                return _result(obj, "skipped", decision.reason)
+        return _result(obj, "refused", decision.reason)
 
-def _create(connection: Connection, obj: Object, migration_id: str) -> Result:
-    try:
-        made = connection.create(connection.resource_of(obj), obj)
-    except AlreadyExists:
-        # Made between our look and our write: by an earlier attempt of ours, or by somebody else.
-        metadata = obj["metadata"]
-        present = connection.get(connection.resource_of(obj), metadata["name"], metadata.get("namespace"))
-        return _settle(connection, obj, present, migration_id)
-    return _result(obj, "Successful", "created", SUCCESS, made["metadata"]["uid"])
-
-
-def _settle(connection: Connection, obj: Object, present: Object, migration_id: str) -> Result:
-    result = _meet(obj, present, migration_id)
-    if result.status != "Failed" or not _lacks_pull_secrets_only(obj, present):
-        return result
-    return _lend_pull_secrets(connection, obj, present)
-
-
-def _lend_pull_secrets(connection: Connection, obj: Object, present: Object) -> Result:
-    resource, metadata = connection.resource_of(obj), obj["metadata"]
-    for attempt in range(ATTEMPTS):
-        uid = present["metadata"]["uid"]
-        lists = {key: present.get(key) or [] for key in PULL_SECRETS}
-        missing = {key: [each for each in obj.get(key) or () if each not in there] for key, there in lists.items()}
-        # Lists are replaced as a whole: only of the very account that was looked at, since controllers add to it too.
-        body: Object = {key: [*lists[key], *found] for key, found in missing.items() if found}
-        if not body:
-            return _result(obj, "Successful", "unchanged", UNCHANGED, uid)
-        body["metadata"] = {"resourceVersion": present["metadata"]["resourceVersion"]}
-        try:
-            connection.patch(resource, metadata["name"], metadata["namespace"], body)
-            break
-        except Conflict:
-            if attempt + 1 == ATTEMPTS:
+    def _made(self, obj: Object, attempt: int) -> Result | Change:
+        deadline = time.monotonic() + SERVING_SECONDS
+        while True:
+            try:
+                answer = writing.create(self._connection, obj)
+                break
+            except (Conflict, AlreadyExists):
+                # Made between our look and our write: by an earlier attempt of ours, or by somebody else.
+                if attempt == ATTEMPTS:
+                    raise
+                return self._settled(obj, read(self._connection, obj), attempt + 1)
+            except NotFound as error:
+                # A definition that was just established may not be served by all API servers yet.
+                if error.message.endswith(UNKNOWN_PATH) and time.monotonic() < deadline:
+                    time.sleep(0.2)
+                    continue
                 raise
-            present = connection.get(resource, metadata["name"], metadata["namespace"])
-    reason = "The account is there already, as in every namespace; the pull secrets that it lacked were added"
-    return _result(obj, "Successful", "updated", reason, uid)
+        uid = answer.obj["metadata"]["uid"]
+        if answer.created or not ownership.others_of(answer.obj):
+            # Where it was there but nobody else's, an earlier try of ours had made it, whose answer got lost.
+            return _result(obj, "created", self._success(obj), uid)
+        # Somebody has made it since we looked, and ours was laid over it.
+        writing.release(self._connection, obj, uid)
+        return self._settled(obj, read(self._connection, obj), attempt + 1)
+
+    def _success(self, obj: Object) -> str:
+        left = self._owners.left_behind(obj)
+        return f"{SUCCESS}, without its owner {', '.join(left)}, which does not go along" if left else SUCCESS
+
+    def _changed(self, change: Change) -> Result | Change:
+        obj, present = change.wanted, change.former
+        uid = present["metadata"]["uid"]
+        if change.decision.action == Action.LEND:
+            metadata = obj["metadata"]
+            # Lists are replaced as a whole: only of the very account that was looked at, as controllers add to it too.
+            body = {**lent(obj, present), "metadata": {"resourceVersion": present["metadata"]["resourceVersion"]}}
+            self._connection.patch(self._connection.resource_of(obj), metadata["name"], metadata["namespace"], body)
+            return _result(obj, "updated", change.decision.reason, uid)
+        body = exactly(obj, present)
+        if change.attempt < ATTEMPTS - 1:
+            # So that the former content that was written down is the last one. Who is always busy with the object, as
+            # with its status, does not keep us off for ever.
+            body["metadata"]["resourceVersion"] = present["metadata"]["resourceVersion"]
+        self._connection.apply_told(body, force=change.decision.force)
+        return _result(obj, "updated", change.decision.reason, uid)
 
 
-def _lacks_pull_secrets_only(obj: Object, present: Object) -> bool:
-    if type_of(obj) != ("", "ServiceAccount") or obj["metadata"]["name"] not in GENERATED_ACCOUNTS:
+def is_served(connection: Connection, api_version: str, kind: str) -> bool:
+    """Whether the cluster serves the kind at that version. Raises KubeError."""
+    try:
+        connection.resource_of({"apiVersion": api_version, "kind": kind})
+    except NotFound:
         return False
-    without = {key: value for key, value in obj.items() if key not in PULL_SECRETS}
-    return not present["metadata"].get("deletionTimestamp") and not _differing(without, present)
+    return True
 
 
-def _differing(obj: Object, present: Object) -> list[str]:
-    return [path for path in differing_fields(obj, present) if path != "apiVersion"]
-
-
-def _meet(obj: Object, present: Object, migration_id: str) -> Result:
-    if present["metadata"].get("deletionTimestamp"):
-        reason = (
-            "An object of this name is being deleted on the destination. Wait until it is gone, then migrate again."
-        )
-        return _result(obj, "Failed", "refused", reason)
-    if migration_of(present) == migration_id:
-        # Creation is atomic, so what carries our mark is complete; what changed since is the destination's own life.
-        return _result(obj, "Successful", "created", SUCCESS, present["metadata"]["uid"])
-    differing = _differing(obj, present)
-    if not differing:
-        return _result(obj, "Successful", "unchanged", UNCHANGED, present["metadata"]["uid"])
-    if type_of(obj) == DEFINITION and _serves_the_same(obj, present):
-        reason = "The destination has a definition of its own that serves the same versions; it is kept"
-        return _result(obj, "Successful", "unchanged", reason, present["metadata"]["uid"])
-    shown = ", ".join(differing[:5]) + (f" and {len(differing) - 5} more" if len(differing) > 5 else "")
-    reason = (
-        f"The destination already has a different object of this name (it differs in {shown}). It was left as it is: "
-        "rename or delete it there, or leave this one out."
+def _result(obj: Object, action: str, reason: str, uid: str = "") -> Result:
+    group, _slash, version = obj["apiVersion"].rpartition("/")
+    metadata = obj["metadata"]
+    status = "Failed" if action == "refused" else "Successful"
+    return Result(
+        group, version, obj["kind"], metadata.get("namespace", ""), metadata["name"], status, action, reason, uid
     )
-    return _result(obj, "Failed", "refused", reason)
-
-
-def _serves_the_same(obj: Object, present: Object) -> bool:
-    ours, theirs = obj["spec"], present["spec"]
-    served = [{each["name"] for each in spec["versions"] if each["served"]} for spec in (ours, theirs)]
-    same = ours["scope"] == theirs["scope"] and ours["names"]["kind"] == theirs["names"]["kind"]
-    return same and served[0] <= served[1]
 
 
 def _wait_until_established(connection: Connection, definitions: list[Object]) -> None:
     deadline = time.monotonic() + ESTABLISH_SECONDS
     for each in definitions:
-        if each["kind"] != "CustomResourceDefinition":
+        if type_of(each) != DEFINITION:
             continue
         while time.monotonic() < deadline:
-            try:
-                found = connection.get("customresourcedefinitions.apiextensions.k8s.io", each["metadata"]["name"])
-            except NotFound:
-                break
-            conditions = (found.get("status") or {}).get("conditions") or ()
-            if any(each["type"] == "Established" and each["status"] == "True" for each in conditions):
+            found = read(connection, each)
+            conditions = ((found or {}).get("status") or {}).get("conditions") or ()
+            if found is None or any(c["type"] == "Established" and c["status"] == "True" for c in conditions):
                 break
             time.sleep(0.2)
     connection.discovery(fresh=True)
@@ -207,16 +263,14 @@ def _wait_until_established(connection: Connection, definitions: list[Object]) -
 
 def conflicts(connection: Connection, objects: Iterable[Object], migration_id: str) -> list[Result]:
     """The objects that `apply` would refuse because of what is already there; nothing is written."""
-    found = []
-    for obj in objects:
-        metadata = obj["metadata"]
+    wanted = list(objects)
+    present, found = Present(connection, wanted), []
+    for obj in wanted:
         try:
-            present = connection.get(connection.resource_of(obj), metadata["name"], metadata.get("namespace"))
+            there = present.of(obj)
         except NotFound:
             continue
-        if migration_of(present) == migration_id:
-            continue
-        result = _meet(obj, present, migration_id)
-        if result.status == "Failed" and not _lacks_pull_secrets_only(obj, present):
-            found.append(result)
+        decision = decide(connection, obj, there, Ours(migration_id), ConflictPolicy.REFUSE)
+        if decision.action in (Action.CONFLICT, Action.REFUSED):
+            found.append(_result(obj, "refused", decision.reason))
     return found

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from clusters.kube.connection import Connection
+
 Object = dict[str, Any]
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 API_VERSIONS = {
@@ -85,3 +87,10 @@ def workload(kind: str, name: str, namespace: str = "shop", *, spec: Object | No
 def pod_spec(**fields: Any) -> Object:
     spec = {"restartPolicy": "Always", "containers": [{"name": "main", "image": "registry.example.com/shop:1"}]}
     return {**spec, **fields}
+
+
+def edit(connection: Connection, resource: str, name: str, namespace: str, body: Object) -> Object:
+    """A change by somebody else: by hand, under the name that kubectl gives itself."""
+    path = connection.resource(resource).path(namespace, name)
+    options = {"query": {"fieldManager": "kubectl-edit"}, "content_type": "application/merge-patch+json"}
+    return connection.json("PATCH", path, body=body, **options)

@@ -14,6 +14,7 @@ from clusters.kube import kubeconfig
 from clusters.kube.connection import Connection
 from clusters.kube.discovery import Resource
 from clusters.kube.errors import KubeError, NotFound, Unauthorized, Unavailable, Unreachable
+from clusters.kube.requests import Applied
 from demo.cluster.server import ClusterHandle
 from migrations_app.resources.apply import Result, apply, apply_one, conflicts
 from migrations_app.resources.marks import MIGRATION_LABEL
@@ -60,10 +61,8 @@ class Broken(Connection):
 
     broken = 0
 
-    def create(
-        self, resource: Resource | str, obj: Object, namespace: str | None = None, *, dry_run: bool = False
-    ) -> Object:
-        made = super().create(resource, obj, namespace, dry_run=dry_run)
+    def apply_told(self, obj: Object, *, force: bool = False, dry_run: bool = False) -> Applied:
+        made = super().apply_told(obj, force=force, dry_run=dry_run)
         if self.broken > 0:
             self.broken -= 1
             raise Unreachable("The connection broke.")
@@ -83,12 +82,11 @@ class Racing(Connection):
             super().patch(resource, name, namespace, {"imagePullSecrets": [*present, added]})
         return super().patch(resource, name, namespace, body, **options)
 
-    def create(
-        self, resource: Resource | str, obj: Object, namespace: str | None = None, *, dry_run: bool = False
-    ) -> Object:
+    def apply_told(self, obj: Object, *, force: bool = False, dry_run: bool = False) -> Applied:
         if self.other is not None:
-            super().create(resource, self.other)
-        return super().create(resource, obj, namespace, dry_run=dry_run)
+            other, self.other = self.other, None
+            super().create(self.resource_of(other), other)
+        return super().apply_told(obj, force=force, dry_run=dry_run)
 
 
 class Slow(Connection):
@@ -104,12 +102,10 @@ class Slow(Connection):
                 found["status"] = {"conditions": [{"type": "Established", "status": "False"}]}
         return found
 
-    def create(
-        self, resource: Resource | str, obj: Object, namespace: str | None = None, *, dry_run: bool = False
-    ) -> Object:
+    def apply_told(self, obj: Object, *, force: bool = False, dry_run: bool = False) -> Applied:
         if obj["kind"] == "Cart" and self.asked < 3:
             raise NotFound("the server could not find the requested resource")
-        return super().create(resource, obj, namespace, dry_run=dry_run)
+        return super().apply_told(obj, force=force, dry_run=dry_run)
 
 
 @pytest.fixture
@@ -243,12 +239,12 @@ def test_what_the_server_finds_invalid_fails_with_its_words_and_the_rest_goes_on
 def test_what_may_not_be_made_fails_with_the_servers_words(
     served: ClusterHandle, connection: Connection, namespace: str
 ) -> None:
-    served.faults.fail(f"/namespaces/{namespace}/secrets$", method="POST", status=403)
+    served.faults.fail(f"/namespaces/{namespace}/secrets/", method="PATCH", status=403)
     results = applied(connection, [wanted("Secret", "password", namespace), wanted("ConfigMap", "settings", namespace)])
     assert results["ConfigMap settings"].action == "created"
     assert results["Secret password"].status == "Failed"
     assert (
-        results["Secret password"].reason == f"Not allowed to create secrets {namespace}/password: a fault was injected"
+        results["Secret password"].reason == f"Not allowed to apply secrets {namespace}/password: a fault was injected"
     )
 
 
@@ -344,7 +340,7 @@ def test_an_answer_that_got_lost_is_made_up_for_by_repeating(broken: Broken, nam
         ]
 
 
-@pytest.mark.parametrize("failing", ["GET", "POST"])
+@pytest.mark.parametrize("failing", ["GET", "PATCH"])
 def test_a_server_that_cannot_answer_is_no_refusal(
     served: ClusterHandle, connection: Connection, namespace: str, failing: str
 ) -> None:

@@ -1,0 +1,203 @@
+"""What an object meets on the destination, and what is to be done about it; nothing is written here.
+
+    nothing of that name                     create
+    being deleted                            refused
+    made by this migration                   done already: an earlier attempt of ours was here
+    the same                                 left as it is: unchanged
+    a definition that serves the same        left as it is, as in Stork: operators bring their own, in other versions
+    an account that every namespace has      given the pull secrets that it lacks, and nothing else
+    brought by an earlier migration          updated, unless others have changed the same fields since
+    somebody else's that differs             as the conflict policy says: refused, skipped, or taken over
+
+Whether it is the same is asked of the server, where a comparison of ours finds a difference: only the server knows
+its defaults and in which other way it writes the same quantity. It answers by a dry run, which changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from clusters.kube.connection import Connection
+from clusters.kube.errors import RETRIABLE, Conflict, KubeError, Unauthorized, Untrusted
+from clusters.kube.requests import FIELD_MANAGER, Applied
+from migrations_app.resources import ownership
+from migrations_app.resources.belonging import GENERATED_ACCOUNTS
+from migrations_app.resources.compare import compare
+from migrations_app.resources.diffs import SECRET, FieldDiff, differences, field_diffs, redacted
+from migrations_app.resources.marks import migration_of, type_of
+from migrations_app.resources.spec import ConflictPolicy
+
+Object = dict[str, Any]
+# These say nothing about the object: with other credentials, or a moment later, it can be applied.
+NOT_ABOUT_THE_OBJECT = (*RETRIABLE, Unauthorized, Untrusted)
+DEFINITION = ("apiextensions.k8s.io", "CustomResourceDefinition")
+PULL_SECRETS = ("imagePullSecrets", "secrets")
+UNCHANGED = "The destination has the same object already"
+MADE_ALREADY = "This migration has made it already"
+KEPT_DEFINITION = "The destination has a definition of its own that serves the same versions; it is kept"
+LENT = "The account is there already, as in every namespace; the pull secrets that it lacked were added"
+ABSENT = "The destination has no object of this name"
+BROUGHT_EARLIER = "An earlier migration brought it, and the source's has changed since"
+BEING_DELETED = "An object of this name is being deleted on the destination. Wait until it is gone, then migrate again."
+NAMED = 5
+
+
+class Action(StrEnum):
+    """What is to be done with an object."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    UNCHANGED = "unchanged"
+    MADE = "made"  # by this migration, earlier
+    LEND = "lend"  # pull secrets, to an account that every namespace has
+    SKIP = "skip"
+    CONFLICT = "conflict"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class Ours:
+    """The migration that is at work, and the earlier ones over the same pair, whose objects it may update."""
+
+    migration_id: str
+    earlier: Collection[str] = ()
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is to be done, and why. `present` is what is there; `force` takes fields from other managers."""
+
+    action: Action
+    reason: str
+    present: Object | None = None
+    diff: tuple[FieldDiff, ...] = ()
+    warnings: tuple[str, ...] = ()
+    force: bool = False
+
+
+def decide(connection: Connection, obj: Object, present: Object | None, ours: Ours, policy: ConflictPolicy) -> Decision:
+    """What is to be done with the object. Raises KubeError only for what is not about the object."""
+    if present is None:
+        return Decision(Action.CREATE, ABSENT)
+    if present["metadata"].get("deletionTimestamp"):
+        return Decision(Action.REFUSED, BEING_DELETED, present)
+    if ownership.made_by(present, ours.migration_id):
+        # Creation is atomic, so what carries our mark is complete; what changed since is the destination's own life.
+        return Decision(Action.MADE, MADE_ALREADY, present)
+    brought = migration_of(present) in ours.earlier
+    local = local_differences(obj, present)
+    if not local and not (brought and ownership.holds_more_than(present, obj)):
+        return Decision(Action.UNCHANGED, UNCHANGED, present)
+    if type_of(obj) == DEFINITION and _serves_the_same(obj, present):
+        return Decision(Action.UNCHANGED, KEPT_DEFINITION, present)
+    if _lacks_pull_secrets_only(obj, present):
+        if not lent(obj, present):
+            return Decision(Action.UNCHANGED, UNCHANGED, present)
+        return Decision(Action.LEND, LENT, present, tuple(differences(present, {**present, **lent(obj, present)})))
+    answer, held, error = _asked(connection, exactly(obj, present), force=not brought)
+    if answer is None:
+        if policy == ConflictPolicy.TAKE_OVER or (brought and not held):
+            return Decision(Action.REFUSED, _unchangeable(obj, error), present, local)
+        return _met(policy, present, local, (), held)
+    diff = tuple(differences(present, answer.obj))
+    if not diff:
+        return Decision(Action.UNCHANGED, UNCHANGED, present)
+    if brought and not held:
+        return Decision(Action.UPDATE, BROUGHT_EARLIER, present, diff, answer.warnings, force=True)
+    return _met(policy, present, diff, answer.warnings, held)
+
+
+def exactly(obj: Object, present: Object) -> Object:
+    """The object to apply on the very one that was looked at: one that took its place since is not touched."""
+    return {**obj, "metadata": {**obj["metadata"], "uid": present["metadata"]["uid"]}}
+
+
+def local_differences(obj: Object, present: Object) -> tuple[FieldDiff, ...]:
+    """The fields of ours that the present object lacks or contradicts, as far as they can be compared here."""
+    secret = type_of(obj) == SECRET
+    found = (each for each in compare(obj, present) if each[0] != "apiVersion")
+    return tuple(shown for path, wanted, there in found for shown in field_diffs(path, there, wanted, secret=secret))
+
+
+def _asked(
+    connection: Connection, obj: Object, *, force: bool
+) -> tuple[Applied | None, tuple[str, ...], KubeError | None]:
+    """What the server would make of the object, which fields others hold, and why it would not do it."""
+    held: tuple[str, ...] = ()
+    try:
+        if not force:
+            try:
+                return connection.apply_told(obj, dry_run=True), (), None
+            except Conflict as error:
+                # What an earlier version of ours made by POST is ours as well, which the server cannot know.
+                held = tuple(_holder(each) for each in error.causes if f'"{FIELD_MANAGER}"' not in each["message"])
+        return connection.apply_told(obj, force=True, dry_run=True), held, None
+    except NOT_ABOUT_THE_OBJECT:
+        raise
+    except KubeError as error:
+        return None, held, error
+
+
+def _holder(cause: Object) -> str:
+    return f"{cause.get('field', '')} by {str(cause.get('message') or '').removeprefix('conflict with ')}"
+
+
+def _unchangeable(obj: Object, error: KubeError | None) -> str:
+    message = redacted(obj, error.message if error else "")
+    said = f"The destination's object is different, and cannot be changed to be as the source's. {message}"
+    if error is not None and error.code == 422:
+        said += " Nothing is deleted to make place for it: delete it there, then migrate again."
+    return said
+
+
+def _met(
+    policy: ConflictPolicy,
+    present: Object,
+    diff: tuple[FieldDiff, ...],
+    warnings: tuple[str, ...],
+    held: tuple[str, ...],
+) -> Decision:
+    """A different object that is not ours, as the policy says."""
+    changed = f" Changed there: {listed(held)}." if held else ""
+    fields = listed([each.path for each in diff])
+    match policy:
+        case ConflictPolicy.TAKE_OVER:
+            reason = f"The destination's object of this name is different (in {fields}) and is taken over.{changed}"
+            return Decision(Action.UPDATE, reason, present, diff, warnings, force=True)
+        case ConflictPolicy.SKIP:
+            reason = f"The destination's object of this name is different (in {fields}) and stays as it is.{changed}"
+            return Decision(Action.SKIP, reason, present, diff)
+    reason = (
+        f"The destination already has a different object of this name (it differs in {fields}). It was left as it is: "
+        f"rename or delete it there, let the migration take it over, or leave this one out.{changed}"
+    )
+    return Decision(Action.CONFLICT, reason, present, diff)
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first five of them, and how many more there are."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
+def _serves_the_same(obj: Object, present: Object) -> bool:
+    ours, theirs = obj["spec"], present["spec"]
+    served = [{each["name"] for each in spec["versions"] if each["served"]} for spec in (ours, theirs)]
+    same = ours["scope"] == theirs["scope"] and ours["names"]["kind"] == theirs["names"]["kind"]
+    return same and served[0] <= served[1]
+
+
+def _lacks_pull_secrets_only(obj: Object, present: Object) -> bool:
+    if type_of(obj) != ("", "ServiceAccount") or obj["metadata"]["name"] not in GENERATED_ACCOUNTS:
+        return False
+    return not local_differences({key: value for key, value in obj.items() if key not in PULL_SECRETS}, present)
+
+
+def lent(obj: Object, present: Object) -> Object:
+    """The lists of an account with the pull secrets that it lacks; empty where it lacks none."""
+    lists = {key: present.get(key) or [] for key in PULL_SECRETS}
+    missing = {key: [each for each in obj.get(key) or () if each not in there] for key, there in lists.items()}
+    return {key: [*lists[key], *found] for key, found in missing.items() if found}
