@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from clusters import class_mapping
 from clusters.models import Cluster, ClusterPair, Engine, Health, ObjectStore
+from clusters.pairing.options import can_use_portworx
 from teams.forms import TeamChoice
 
 MOST_KUBECONFIG_BYTES = 256 * 1024
@@ -194,6 +195,15 @@ class PairForm(NameAndTeam):
             source, destination, instance.storage_class_mapping if instance is not None else {}
         )
         self.fields.update(self.class_fields)
+        self._offer_engines(source, destination)
+
+    def _offer_engines(self, source: Cluster | None, destination: Cluster | None) -> None:
+        """Portworx is a choice where both clusters have it, or while the pair says so already."""
+        known = self.instance is not None and self.instance.engine == Engine.PORTWORX
+        if not known and not (source and destination and can_use_portworx(source, destination)):
+            field = self.fields["engine"]
+            assert isinstance(field, forms.ChoiceField)
+            field.choices = [choice for choice in Engine.choices if choice[0] != Engine.PORTWORX]
 
     def _choose(self, name: str, queryset: Any) -> None:
         field = self.fields[name]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.db import models
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from clusters.encryption import EncryptedTextField
+from clusters.portworx.migration import ADMIN_NAMESPACE
 from teams.models import TeamOwned
 
 
@@ -45,6 +47,8 @@ class Cluster(TeamOwned, Checked):
     version = models.CharField(_("version"), max_length=60, blank=True, editable=False)
     distribution = models.CharField(_("distribution"), max_length=40, blank=True, editable=False)
     storage_classes = models.JSONField(_("storage classes"), default=list, blank=True, editable=False)
+    # What `clusters.portworx.discovery` found; empty where there is neither Portworx nor Stork.
+    portworx = models.JSONField(_("Portworx"), default=dict, blank=True, editable=False)
     # The uid of its namespace kube-system: what tells two ways to one cluster from two clusters.
     identity = models.CharField(max_length=64, blank=True, editable=False)
 
@@ -62,6 +66,11 @@ class Cluster(TeamOwned, Checked):
 
     def to_audit(self) -> dict[str, Any]:
         return {"name": self.name, "description": self.description, "server": self.server}
+
+    @property
+    def can_migrate_with_portworx(self) -> bool:
+        """Whether the last checks found Portworx and Stork, and both able to migrate."""
+        return bool(self.portworx.get("can_migrate"))
 
 
 class ObjectStore(TeamOwned, Checked):
@@ -113,6 +122,7 @@ class Engine(models.TextChoices):
     """What moves the data and the objects."""
 
     NATIVE = "native", _("Native")
+    PORTWORX = "portworx", _("Portworx")
 
 
 class ClusterPair(TeamOwned, Checked):
@@ -162,3 +172,105 @@ class ClusterPair(TeamOwned, Checked):
             "engine": self.engine,
             "storage_class_mapping": self.storage_class_mapping,
         }
+
+    @property
+    def stork_name(self) -> str:
+        """The name of Stork's ClusterPair on the source; empty for other engines."""
+        found: PortworxPairing | None = getattr(self, "portworx", None)
+        return found.object_name if found is not None else ""
+
+    @property
+    def stork_namespace(self) -> str:
+        """The namespace of Stork's ClusterPair on the source; empty for other engines."""
+        found: PortworxPairing | None = getattr(self, "portworx", None)
+        return found.namespace if found is not None else ""
+
+    @property
+    def stork_admin_namespace(self) -> str:
+        """The namespace on the source whose Migrations may move every other namespace."""
+        return str(self.source.portworx.get("stork", {}).get("admin_namespace") or ADMIN_NAMESPACE)
+
+
+class EndpointKind(models.TextChoices):
+    """How the source's Portworx reaches the destination's."""
+
+    BEST = "", _("Whatever is there, a load balancer first")
+    LOAD_BALANCER = "load-balancer", _("Load balancer of portworx-service")
+    NODE_PORT = "node-port", _("Node port of portworx-service")
+    ROUTE = "route", _("Route")
+
+
+class PairMode(models.TextChoices):
+    """The option `mode` of a ClusterPair."""
+
+    DEFAULT = "", _("Default: incremental, every seventh migration full")
+    DISASTER_RECOVERY = "DisasterRecovery", _("Disaster recovery: always incremental")
+    ONE_TIME = "OneTimeMigration", _("One-time migration")
+
+
+class PairingJob(models.TextChoices):
+    """What is being done with a pair on the clusters."""
+
+    NONE = "", _("Nothing")
+    SET_UP = "set-up", _("Set up")
+    VALIDATE = "validate", _("Validate")
+    TEAR_DOWN = "tear-down", _("Remove from the clusters")
+
+
+class PortworxPairing(models.Model):
+    """The Portworx part of a pair: which ClusterPair, how it is made, and what has become of it.
+
+    The destination's token is nowhere here: it is read from the destination whenever it is needed. `steps` is a list
+    of {"code", "state", "message", "remedy", "said", "at"}, see `clusters.pairing.steps`.
+    """
+
+    pair = models.OneToOneField(ClusterPair, on_delete=models.CASCADE, related_name="portworx")
+    namespace = models.CharField(_("namespace of the ClusterPair"), max_length=63, default=ADMIN_NAMESPACE)
+    object_name = models.CharField(_("name of the ClusterPair"), max_length=253)
+    mode = models.CharField(_("mode"), max_length=20, choices=PairMode.choices, default=PairMode.DEFAULT, blank=True)
+    endpoint_kind = models.CharField(
+        _("endpoint"), max_length=20, choices=EndpointKind.choices, default=EndpointKind.BEST, blank=True
+    )
+    endpoint_host = models.CharField(_("endpoint by hand"), max_length=260, blank=True)
+    endpoint_port = models.PositiveIntegerField(_("port"), null=True, blank=True)
+    with_backup_location = models.BooleanField(_("keys in a BackupLocation"), default=False)
+    both_directions = models.BooleanField(_("both directions"), default=False)
+
+    # As the last look found them. Blank is a status of Stork's own.
+    storage_status = models.CharField(max_length=20, blank=True, editable=False)
+    scheduler_status = models.CharField(max_length=20, blank=True, editable=False)
+    remote_storage_id = models.CharField(max_length=64, blank=True, editable=False)
+    back_storage_status = models.CharField(max_length=20, blank=True, editable=False)
+    back_scheduler_status = models.CharField(max_length=20, blank=True, editable=False)
+    endpoint = models.CharField(max_length=270, blank=True, editable=False)
+    looked_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    job = models.CharField(max_length=10, choices=PairingJob.choices, default=PairingJob.NONE, editable=False)
+    job_options = models.JSONField(default=dict, blank=True, editable=False)
+    steps = models.JSONField(default=list, blank=True, editable=False)
+    failures = models.PositiveSmallIntegerField(default=0, editable=False)
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", editable=False
+    )
+    started_at = models.DateTimeField(null=True, blank=True, editable=False)
+    finished_at = models.DateTimeField(null=True, blank=True, editable=False)
+    next_look_at = models.DateTimeField(null=True, blank=True, db_index=True, editable=False)
+    lease_token = models.UUIDField(null=True, blank=True, editable=False)
+    lease_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.object_name}"
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether both statuses were Ready when somebody last looked."""
+        return self.storage_status == self.scheduler_status == "Ready"
+
+    @property
+    def is_working(self) -> bool:
+        """Whether a job is under way."""
+        return bool(self.job) and self.finished_at is None
+
+    def to_audit(self) -> dict[str, Any]:
+        fields = ("namespace", "object_name", "mode", "endpoint_kind", "endpoint_host", "endpoint_port")
+        return {field: getattr(self, field) for field in (*fields, "with_backup_location", "both_directions")}

@@ -22,9 +22,12 @@ from clusters.addresses import AddressRefusedError, require_allowed
 from clusters.connections import connect
 from clusters.kube import checks, errors, kubeconfig
 from clusters.kube.checks import Check
+from clusters.kube.connection import Connection
 from clusters.kube.requests import tls_context
-from clusters.models import Cluster, ClusterPair, Engine, Health, ObjectStore
+from clusters.models import Cluster, ClusterPair, Engine, Health, ObjectStore, PortworxPairing
 from clusters.pair_checks import checks_of_pair, is_same_cluster
+from clusters.pairing import options
+from clusters.portworx import discovery as portworx_discovery
 from teams.models import Team
 from teams.refusals import Conflict, Refusal, Unavailable
 
@@ -115,6 +118,7 @@ def _look_at_cluster(cluster: Cluster) -> Cluster:
         config = kubeconfig.parse(cluster.kubeconfig)
         require_allowed(config.server)
         report = checks.check_cluster(config)
+        cluster.portworx = _look_at_portworx(config, report) or cluster.portworx
     except (kubeconfig.KubeconfigError, AddressRefusedError) as error:
         report = checks.Report([Check("reachable", "failure", str(error), _("Give the cluster a new kubeconfig."))])
     if report.version:
@@ -123,7 +127,24 @@ def _look_at_cluster(cluster: Cluster) -> Cluster:
         cluster.distribution = report.distribution
         cluster.storage_classes = report.storage_classes
         cluster.identity = report.identity or cluster.identity
-    return _keep(cluster, report.checks, "version", "distribution", "storage_classes", "identity")
+    learned = ("version", "distribution", "storage_classes", "identity", "portworx")
+    return _keep(cluster, report.checks, *learned)
+
+
+def _look_at_portworx(config: kubeconfig.Kubeconfig, report: checks.Report) -> dict[str, Any] | None:
+    """What the cluster has of Portworx and Stork, its checks added to the report; None while it is out of reach."""
+    if not report.version:
+        return None
+    try:
+        with Connection(config) as connection:
+            found = portworx_discovery.discover(connection)
+            report.checks += portworx_discovery.checks(found)
+            if found.is_present:
+                report.checks.append(portworx_discovery.permissions_check(connection))
+    except errors.KubeError:
+        # The checks before it say what is wrong with the cluster; whoever may not list pods has no Portworx to use.
+        return None
+    return found.to_dict() if found.is_present or found.stork.is_present else {"is_present": False}
 
 
 # -- object stores
@@ -232,9 +253,13 @@ def add_pair(
     object_store: ObjectStore,
     engine: str = Engine.NATIVE,
     storage_class_mapping: dict[str, str] | None = None,
+    portworx: dict[str, Any] | None = None,
     by: Actor,
 ) -> ClusterPair:
-    """A new pair, checked. Raises Refusal for parts that do not fit together, Conflict for a taken name."""
+    """A new pair, checked. Raises Refusal for parts that do not fit together, Conflict for a taken name.
+
+    `portworx` holds fields of PortworxPairing, for that engine. Nothing happens on the clusters yet.
+    """
     pair = ClusterPair(team=team, created_by=by.user)
     pair.name = _usable_name(ClusterPair, team, name)
     given = {
@@ -245,16 +270,21 @@ def add_pair(
         "storage_class_mapping": storage_class_mapping or {},
     }
     _fill_pair(pair, given)
+    pairing = _filled_pairing(pair, portworx)
     with _saving(pair):
         pair.save()
-        record(by, "pair.add", pair, after=pair.to_audit())
+        if pairing is not None:
+            pairing.save()
+        record(by, "pair.add", pair, after=_pair_to_audit(pair, pairing))
     return _keep(pair, checks_of_pair(pair))
 
 
 def update_pair(pair: ClusterPair, *, by: Actor, **changed: Any) -> ClusterPair:
     """Change what is given, and check anew. Raises as add_pair; Conflict while a migration of the pair runs."""
-    before = pair.to_audit()
+    pairing: PortworxPairing | None = getattr(pair, "portworx", None)
+    before = _pair_to_audit(pair, pairing)
     given = dict(changed)
+    portworx = given.pop("portworx", None)
     if "name" in given:
         pair.name = _usable_name(ClusterPair, pair.team, given.pop("name"), but=pair)
     moved = [
@@ -263,6 +293,7 @@ def update_pair(pair: ClusterPair, *, by: Actor, **changed: Any) -> ClusterPair:
         if field in given and given[field] != getattr(pair, field)
     ]
     _fill_pair(pair, given)
+    pairing = _filled_pairing(pair, portworx)
     with _saving(pair):
         ClusterPair.objects.select_for_update().get(pk=pair.pk)
         if moved and pair.migrations.exists():
@@ -271,8 +302,10 @@ def update_pair(pair: ClusterPair, *, by: Actor, **changed: Any) -> ClusterPair:
                 % {"name": pair.name}
             )
         pair.save(update_fields=["name", *given])
-        record(by, "pair.change", pair, before=before, after=pair.to_audit())
-    return _keep(pair, checks_of_pair(pair)) if given else pair
+        if pairing is not None:
+            pairing.save(update_fields=list(options.FIELDS) if pairing.pk else None)
+        record(by, "pair.change", pair, before=before, after=_pair_to_audit(pair, pairing))
+    return _keep(pair, checks_of_pair(pair)) if given or portworx else pair
 
 
 def check_pair(pair: ClusterPair, *, by: Actor) -> ClusterPair:
@@ -292,6 +325,21 @@ def remove_pair(pair: ClusterPair, *, by: Actor) -> None:
     _remove(pair, "pair.remove", used, by)
 
 
+def _pair_to_audit(pair: ClusterPair, pairing: PortworxPairing | None) -> dict[str, Any]:
+    return pair.to_audit() | ({"portworx": pairing.to_audit()} if pairing is not None else {})
+
+
+def _filled_pairing(pair: ClusterPair, given: dict[str, Any] | None) -> PortworxPairing | None:
+    """The Portworx part of a pair of that engine; None for others. Raises Refusal."""
+    if pair.engine != Engine.PORTWORX:
+        if given:
+            message = _("Only pairs of the engine portworx have these.")
+            raise Refusal(message, errors={"portworx": [message]})
+        return None
+    known: PortworxPairing | None = getattr(pair, "portworx", None) if not pair._state.adding else None
+    return options.filled(pair, known, given or {})
+
+
 def _fill_pair(pair: ClusterPair, given: dict[str, Any]) -> None:
     wrong: dict[str, list[Any]] = {}
     for field, value in given.items():
@@ -303,6 +351,8 @@ def _fill_pair(pair: ClusterPair, given: dict[str, Any]) -> None:
         wrong["destination"] = [_("Source and destination are the same cluster.")]
     if pair.engine not in Engine.values:
         wrong["engine"] = [_("There is no such engine.")]
+    elif pair.engine == Engine.PORTWORX and (reason := options.why_not(pair.source, pair.destination)):
+        wrong["engine"] = [reason]
     mapping = pair.storage_class_mapping
     if not isinstance(mapping, dict) or not all(
         isinstance(word, str) and word for row in mapping.items() for word in row

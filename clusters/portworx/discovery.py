@@ -10,14 +10,14 @@ from typing import Any
 from clusters.kube import errors
 from clusters.kube.checks import Check
 from clusters.kube.connection import Connection
+from clusters.kube.permissions import Need, Permissions
 from clusters.portworx import pods, pxctl, status
 from clusters.portworx.errors import PortworxError, PxctlError, UnreadableError
+from clusters.portworx.migration import ADMIN_NAMESPACE
 from clusters.portworx.pods import Portworx
 
 STORK_GROUP = "stork.libopenstorage.org"
 STORK_LABEL = "name=stork"
-# Stork's own default for --admin-namespace: Migrations there may move every namespace.
-ADMIN_NAMESPACE = "kube-system"
 NEEDED_KINDS = ("ClusterPair", "Migration")
 SECONDS = 20.0
 
@@ -163,6 +163,26 @@ def _option(words: list[str], name: str) -> str:
         if found:
             return found[1] or (words[number + 1] if found[1] is None and number + 1 < len(words) else "")
     return ""
+
+
+# What pairing does on both clusters, beyond what every engine does.
+NEEDS = (
+    Need(("create",), "pods", "run pxctl in a Portworx pod", subresource="exec"),
+    Need(("get",), "services", "find the address of Portworx"),
+    Need(("get", "list", "create", "patch", "delete"), f"clusterpairs.{STORK_GROUP}", "make the ClusterPair"),
+    Need(("list",), "events", "show what Stork says"),
+)
+
+
+def permissions_check(connection: Connection) -> Check:
+    """Whether the account may do what a pair of this engine needs. Raises KubeError."""
+    code = "permissions-portworx"
+    missing = Permissions(connection).missing(NEEDS)
+    if not missing:
+        return Check(code, "ok", "The account may do all that pairing with Portworx needs.")
+    needs = "; ".join(str(need) for need in missing)
+    message = f"The account lacks permissions to pair with Portworx, such as {missing[0]} ({missing[0].why})."
+    return Check(code, "warning", message, f"Bind a ClusterRole to the account that also allows: {needs}.")
 
 
 def checks(found: Installation) -> Iterator[Check]:

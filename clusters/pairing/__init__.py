@@ -1,0 +1,11 @@
+"""Pairs of the engine portworx on their clusters: set up, validated, followed and taken down.
+
+options.py    what is chosen for a pair: which ClusterPair, over which endpoint, how
+steps.py      the steps that one does by hand, and how far each is
+jobs.py       one job at a time per pair, look after look, whatever is killed in between
+work.py       what a look has at hand: both clusters, their Portworx, the keys
+doing.py      the steps of setting up and of validating
+removing.py   the steps of taking down
+documents.py  the ClusterPair as text, masked or whole
+importing.py  ClusterPairs that somebody made before
+"""
