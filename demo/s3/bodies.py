@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from blake3 import blake3
+
+from demo.s3 import direct
 from demo.s3.errors import S3Error
 from demo.s3.signatures import Signed, chunk_signature
 
@@ -118,10 +122,10 @@ class Body:
     def write_to(self, path: Path) -> None:
         """Write the body to a new file; on any failure nothing stays."""
         try:
-            with path.open("wb", buffering=0) as file:
+            with contextlib.closing(direct.Writer(path)) as file:
                 for data in self._checked():
-                    while data:
-                        data = data[file.write(data) :]
+                    file.write(data)
+                file.finish()
         except BaseException:
             path.unlink(missing_ok=True)
             raise
@@ -129,12 +133,15 @@ class Body:
     def _checked(self) -> Iterator[memoryview]:
         """Yield the content; raises S3Error at its end if it is not what was announced."""
         self._invite()
-        content = hashlib.sha256()
+        content = blake3()
+        sha256 = hashlib.sha256() if len(self._payload) == 64 else None
         md5 = hashlib.md5(usedforsecurity=False) if "content-md5" in self._headers else None
         sums = {name: _CHECKSUMS[name]() for name in self._checksum_names()}
         for data in self._chunks() if self._chunked else self._plain(self._left):
             self.received += len(data)
             content.update(data)
+            if sha256 is not None:
+                sha256.update(data)
             if md5 is not None:
                 md5.update(data)
             for each in sums.values():
@@ -147,7 +154,7 @@ class Body:
         announced = self._headers.get("x-amz-decoded-content-length")
         if self._chunked and announced is not None and int(announced) != self.received:
             raise S3Error("IncompleteBody")
-        if len(self._payload) == 64 and content.hexdigest() != self._payload:
+        if sha256 is not None and sha256.hexdigest() != self._payload:
             raise S3Error("XAmzContentSHA256Mismatch")
         if md5 is not None and base64.b64encode(md5.digest()).decode() != self._headers["content-md5"]:
             raise S3Error("BadDigest")

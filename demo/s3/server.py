@@ -18,6 +18,7 @@ from email.utils import formatdate, parsedate_to_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, quote, unquote
 
+from demo.s3 import direct
 from demo.s3.bodies import STREAMING, Body, BrokenOff
 from demo.s3.errors import S3Error
 from demo.s3.faults import Faults
@@ -39,6 +40,7 @@ KEPT_HEADERS = (
     "expires",
 )
 IDLE_SECONDS = 120
+_LARGE_BYTES = 256 << 10
 
 
 class S3Server(ThreadingHTTPServer):
@@ -181,8 +183,13 @@ class Handler(BaseHTTPRequestHandler):
             if size <= 0:
                 break
             count = min(piece.size - start, size)
-            with self.server.store.blob_path(piece.blob).open("rb") as file:
-                self.connection.sendfile(file, start, count)
+            path = self.server.store.blob_path(piece.blob)
+            if count >= _LARGE_BYTES:
+                for data in direct.pieces(path, start, count):
+                    self.connection.sendall(data)
+            else:
+                with path.open("rb") as file:
+                    self.connection.sendfile(file, start, count)
             start, size = 0, size - count
 
     def _send_head(self, status: int, headers: Mapping[str, str]) -> None:
