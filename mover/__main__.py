@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     _raise_file_limit()
     try:
         with reporter:
-            store = ObjectStore(settings, connections=max(16, 2 * settings.workers + 8))
+            store = ObjectStore(settings)
             try:
                 result = _run(given, settings, store, reporter)
             finally:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import zstandard
 from blake3 import blake3
 
+from mover.buffers import kept
 from mover.crypto import NotAuthentic, RunKeys, VolumeKeys
 
 # A part of the format: chunks begin at multiples of this in their file, and digests depend on it.
@@ -61,21 +62,26 @@ def seal(plain: bytes | bytearray | memoryview, *, number: int, keys: RunKeys) -
 
 def unseal(sealed: memoryview, *, number: int, plain_length: int, codec: int, keys: RunKeys) -> memoryview:
     """A block's plain bytes, valid until this thread's next call; NotAuthentic when anything about it is wrong."""
-    if plain_length > LONGEST_BLOCK:
+    if plain_length > LONGEST_BLOCK or codec not in (CODEC_STORED, CODEC_ZSTD):
         raise NotAuthentic
-    opened = keys.open_block(sealed, number=number, plain_length=plain_length, codec=codec)
-    if codec == CODEC_STORED:
-        plain = opened
-    elif codec == CODEC_ZSTD:
-        try:
-            plain = memoryview(_decompressor().decompress(opened, max_output_size=plain_length))
-        except zstandard.ZstdError:
-            raise NotAuthentic from None
-    else:
+    plain = kept("plain", LONGEST_BLOCK)
+    packed = plain if codec == CODEC_STORED else kept("packed", LONGEST_BLOCK)
+    opened = keys.open_block(sealed, packed, number=number, plain_length=plain_length, codec=codec)
+    length = len(opened) if codec == CODEC_STORED else _decompressed(opened, plain[:plain_length])
+    if length != plain_length:
         raise NotAuthentic
-    if len(plain) != plain_length:
-        raise NotAuthentic
-    return plain
+    return plain[:plain_length]
+
+
+def _decompressed(packed: memoryview, plain: memoryview) -> int:
+    """How many bytes of `plain` were filled; NotAuthentic when there are more, or none."""
+    try:
+        if zstandard.frame_content_size(packed) != len(plain):
+            raise NotAuthentic
+        with _decompressor().stream_reader(packed, read_size=len(packed)) as reader:
+            return int(reader.readinto(plain))
+    except zstandard.ZstdError:
+        raise NotAuthentic from None
 
 
 def _compressible(data: memoryview) -> bool:

@@ -15,8 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mover import privileges
-from mover.blocks import CHUNK_BYTES, ContentDigest, zero_tail_digest
+from mover import direct, privileges
+from mover.blocks import BLOCK_BYTES, CHUNK_BYTES, ContentDigest, zero_tail_digest
+from mover.buffers import kept
 from mover.crypto import VolumeKeys
 from mover.digest import TreeDigest
 from mover.entries import DEVICE, DIRECTORY, FILE, HARD_LINK, SYMLINK, Entry, join, readable
@@ -309,7 +310,7 @@ class _Pass:
         content = ContentDigest(self._keys)
         try:
             with self._opened_up(path, self._volume.status(path)), self._volume.reach(path) as reached:
-                handle = os.open(reached, flags)
+                handle = direct.opened(reached, flags) if size > BLOCK_BYTES else os.open(reached, flags)
         except OSError as error:
             raise self._unreadable(path, error) from error
         try:
@@ -323,7 +324,8 @@ class _Pass:
                     self._counters.add(bytes_done=full * CHUNK_BYTES + tail)
                     continue
                 # Reading a hole yields zeros, so ranges within a chunk need no care here.
-                data = memoryview(os.pread(handle, min(length, size - begin), begin))
+                room = kept("read", BLOCK_BYTES)
+                data = room[: direct.read_into(handle, room, min(length, size - begin), begin)]
                 for at in range(0, len(data), CHUNK_BYTES):
                     content.add(self._keys.chunk_digest(data[at : at + CHUNK_BYTES]))
                 self._counters.add(bytes_done=len(data))

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import struct
-import threading
 
 from blake3 import blake3
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from mover.buffers import kept
 
 DOMAIN = b"kubemotion-mover/1"
 NONCE_BYTES = 12
@@ -65,24 +66,24 @@ class RunKeys:
     def __init__(self, *, block_key: bytes, journal_key: bytes) -> None:
         self._blocks = AESGCM(block_key)
         self._journal = AESGCM(journal_key)
-        self._scratch = threading.local()
 
     def seal_block(self, data: bytes | memoryview, *, number: int, plain_length: int, codec: int) -> bytes:
         """Nonce, ciphertext and tag of a block, bound to its number in the run, its length and codec."""
         # Sealing into memory that is already mapped is several times faster than into fresh memory.
-        buffer = self._buffer(len(data) + OVERHEAD)
-        view = memoryview(buffer)[: len(data) + OVERHEAD]
+        view = kept("seal", len(data) + OVERHEAD)
         nonce = os.urandom(NONCE_BYTES)
         view[:NONCE_BYTES] = nonce
         self._blocks.encrypt_into(nonce, data, _block_context(number, plain_length, codec), view[NONCE_BYTES:])
         return bytes(view)
 
-    def open_block(self, sealed: memoryview, *, number: int, plain_length: int, codec: int) -> memoryview:
-        """What `seal_block` was given, valid until this thread's next call; NotAuthentic when it is not that."""
-        if len(sealed) < OVERHEAD:
-            raise NotAuthentic
+    def open_block(
+        self, sealed: memoryview, into: memoryview, *, number: int, plain_length: int, codec: int
+    ) -> memoryview:
+        """What `seal_block` was given, at the begin of `into`; NotAuthentic when it is not that, or does not fit."""
         size = len(sealed) - OVERHEAD
-        view = memoryview(self._buffer(size))[:size]
+        if not 0 <= size <= len(into):
+            raise NotAuthentic
+        view = into[:size]
         try:
             self._blocks.decrypt_into(
                 sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _block_context(number, plain_length, codec), view
@@ -118,12 +119,6 @@ class RunKeys:
             return self._journal.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _MANIFEST_CONTEXT)
         except InvalidTag:
             raise NotAuthentic from None
-
-    def _buffer(self, size: int) -> bytearray:
-        buffer: bytearray | None = getattr(self._scratch, "buffer", None)
-        if buffer is None or len(buffer) < size:
-            buffer = self._scratch.buffer = bytearray(size)
-        return buffer
 
 
 _MANIFEST_CONTEXT = DOMAIN + b"\0manifest\0"

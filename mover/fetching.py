@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from mover.blocks import unseal
-from mover.crypto import NotAuthentic, VolumeKeys
+from mover.blocks import LONGEST_BLOCK, unseal
+from mover.buffers import kept
+from mover.crypto import OVERHEAD, NotAuthentic, VolumeKeys
 from mover.entries import decode_bytes, readable
 from mover.errors import IntegrityError
 from mover.journal import pack_name
 from mover.objectstore import ObjectStore
 from mover.pace import Pace
 from mover.report import Counters
+from mover.s3 import Body
 from mover.writing import Target
 
 _WORTH_SKIPPING = 512 << 10
 _LONGEST_FETCH = 16 << 20
+_ATTEMPTS = 3
 
 
 @dataclass(slots=True)
@@ -98,27 +102,49 @@ class Fetcher:
         self._counters.add(bytes_done=placement.length, files_done=int(completed))
 
     def _restore_stretch(self, job: PackJob, blocks: list[WantedBlock]) -> None:
-        begin = blocks[0].begin
-        length = blocks[-1].begin + blocks[-1].stored - begin
+        """Fetch and restore consecutive blocks, each as soon as it is there."""
+        left = deque(blocks)
         # Fetched once more, damage on the way is gone and damage in the store is still there.
-        for attempt in (1, 2, 3):
-            self._pace.take(length)
-            body = self._store.get(pack_name(job.run, job.number), begin, length)
-            if body is None:
-                raise self._failure(job, blocks[0], "pack-missing", "is missing")
-            self._counters.add(bytes_sent=len(body))
-            view = memoryview(body)
-            bad = None
-            while blocks and bad is None:
-                block = blocks[0]
-                if self._restore_block(job, block, view[block.begin - begin :][: block.stored]):
-                    blocks = blocks[1:]
-                else:
-                    bad = block
-            if bad is None:
-                return
-            if attempt == 3:
-                raise self._failure(job, bad, "block-not-authentic", "cannot be authenticated: it was altered")
+        attempts = 0
+
+        def span() -> tuple[int, int]:
+            return left[0].begin, left[-1].begin + left[-1].stored - left[0].begin
+
+        def take(body: Body) -> bool:
+            at = left[0].begin
+            while left:
+                block = left[0]
+                self._pace.take(block.begin - at + block.stored)
+                sealed = self._received(body, block, skip=block.begin - at)
+                if sealed is None or not self._restore_block(job, block, sealed):
+                    return False
+                left.popleft()
+                at = block.begin + block.stored
+            return True
+
+        while left:
+            before = len(left)
+            whole = self._store.read(pack_name(job.run, job.number), span, take)
+            if whole is None:
+                raise self._failure(job, left[0], "pack-missing", "is missing")
+            attempts = attempts + 1 if len(left) == before else 1
+            if left and attempts == _ATTEMPTS:
+                raise self._failure(job, left[0], "block-not-authentic", "cannot be authenticated: it was altered")
+
+    def _received(self, body: Body, block: WantedBlock, *, skip: int) -> memoryview | None:
+        """A block as it is stored, valid until this thread's next call; None when the body ends before it does."""
+        room = kept("received", LONGEST_BLOCK + OVERHEAD)
+        while skip:
+            got = body.readinto(room[: min(skip, len(room))])
+            if not got:
+                return None
+            skip -= got
+        if block.stored > len(room):
+            return None
+        sealed = room[: block.stored]
+        got = body.readinto(sealed)
+        self._counters.add(bytes_sent=got)
+        return sealed if got == block.stored else None
 
     def _restore_block(self, job: PackJob, block: WantedBlock, sealed: memoryview) -> bool:
         keys = self._keys.run(job.run)

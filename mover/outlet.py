@@ -178,7 +178,7 @@ class Outlet:
             return
         group, self._group = self._group, _Group()
         if self._pack:
-            body, number = b"".join(self._pack), self._pack_number
+            body, number = self._pack, self._pack_number
             self._pack, self._pack_bytes = [], 0
             self._pack_number += 1
             while not self._slots.acquire(timeout=0.5):
@@ -187,14 +187,15 @@ class Outlet:
             group.stored = self._uploader.submit(self._upload, number, body)
         self._groups.put(group)
 
-    def _upload(self, number: int, body: bytes) -> int:
+    def _upload(self, number: int, blocks: list[bytes]) -> int:
+        length = sum(len(each) for each in blocks)
         try:
-            self._pace.take(len(body))
-            self._store.put(pack_name(self._run, number), body)
-            self._counters.add(bytes_sent=len(body))
+            self._pace.take(length)
+            self._store.put(pack_name(self._run, number), *blocks)
+            self._counters.add(bytes_sent=length)
         finally:
             self._slots.release()
-        return len(body)
+        return length
 
     def _tell(self) -> None:
         looked = time.monotonic()

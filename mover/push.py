@@ -265,7 +265,7 @@ class _Push:
         if entry.content is not None and not entry.flags:
             self._outlet.put(functools.partial(large.end, entry.size, 0))
             return
-        opened = self._reader.open(path)
+        opened = self._reader.open(path, directly=True)
         if opened is None or entry.flags or not unchanged(status, opened[1]):
             if opened is not None:
                 os.close(opened[0])
@@ -291,7 +291,7 @@ class _Push:
         self._outlet.put(functools.partial(self._end_large, large, 1))
 
     def _open_large(self, path: bytes) -> _LargeFile | None:
-        opened = self._reader.open(path)
+        opened = self._reader.open(path, directly=True)
         if opened is None:
             return None
         handle, status = opened

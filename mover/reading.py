@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mover import direct
 from mover.blocks import (
     BLOCK_BYTES,
     CHUNK_BYTES,
@@ -22,6 +23,7 @@ from mover.blocks import (
     is_zero_chunk,
     seal,
 )
+from mover.buffers import kept
 from mover.crypto import RunKeys, VolumeKeys
 from mover.entries import FILE, UNSTABLE, Entry, Record, encode_bytes, join, readable, to_record
 from mover.errors import SourceUnreadable
@@ -34,7 +36,7 @@ ATTEMPTS = 4
 # second leaves no trace. What was written so shortly before it was read cannot be told from what was written after.
 _TICK_NS = 20_000_000
 
-_local = threading.local()
+_READ_BYTES = 2 * BLOCK_BYTES
 
 
 @dataclass(slots=True)
@@ -122,16 +124,17 @@ class SourceReader:
         joined.seal()
         return part
 
-    def open(self, path: bytes) -> tuple[int, os.stat_result] | None:
+    def open(self, path: bytes, *, directly: bool = False) -> tuple[int, os.stat_result] | None:
         """A file's handle and status; None when it is gone or no longer a file."""
+        access = direct.opened if directly else os.open
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         with self._volume.reach(path) as reached:
             try:
                 try:
-                    handle = os.open(reached, flags | self._atime_flag)
+                    handle = access(reached, flags | self._atime_flag)
                 except PermissionError:
                     # Only the owner may read without leaving a trace.
-                    handle = os.open(reached, flags)
+                    handle = access(reached, flags)
             except OSError as error:
                 if error.errno in (errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.ENOTDIR, errno.ESTALE):
                     return None
@@ -156,22 +159,23 @@ class SourceReader:
         `ranges` are the allocated parts of a single chunk with holes, relative to its begin. `known` are the items that
         an earlier run's journal has at the same places.
         """
-        view = memoryview(_buffer())[:length]
+        room = kept("read", _READ_BYTES)
         begin = index * CHUNK_BYTES
         try:
             if ranges is None:
-                got = _read_into(handle, view, begin)
+                got = direct.read_into(handle, room, length, begin)
             else:
-                view[:] = bytes(length)
+                room[:length] = bytes(length)
                 got = length
                 for low, high in ranges:
-                    read = _read_into(handle, view[low:high], begin + low)
+                    read = direct.read_into(handle, room[low:], high - low, begin + low)
                     if read < high - low:
                         got = low + read
                         break
+                    room[high:length] = bytes(length - high)
         except OSError as error:
             raise self.unreadable(path, error) from error
-        view = view[:got]
+        view = room[:got]
         shown = [] if ranges is None else [[[low, high - low] for low, high in ranges]]
         stretch = StretchRead([], [], got)
         new: list[tuple[list[Any], bytes, memoryview]] = []
@@ -285,7 +289,7 @@ class _JoinedBlock:
     def __init__(self, reader: SourceReader, part: Part) -> None:
         self._reader = reader
         self._part = part
-        self._buffer = _buffer()
+        self._buffer = kept("read", _READ_BYTES)
         self._used = 0
         self._items: list[tuple[list[Any], bytes, int, int, Any]] = []
 
@@ -293,11 +297,11 @@ class _JoinedBlock:
         """The file's entry, its content now in the block; None when it is gone."""
         if len(self._buffer) - self._used < BLOCK_BYTES:
             self.seal()
-        found = self._reader.small_file(item, memoryview(self._buffer)[self._used :])
+        found = self._reader.small_file(item, self._buffer[self._used :])
         if found is None:
             return None
         entry, length, ranges = found
-        data = memoryview(self._buffer)[self._used : self._used + length]
+        data = self._buffer[self._used : self._used + length]
         entry.content, chunks = self._reader.chunks(data, ranges)
         entry.chunks = []
         inner = self._used
@@ -314,7 +318,7 @@ class _JoinedBlock:
         """Close the block, and complete the items that point into it."""
         if not self._items:
             return
-        block = self._reader.seal(memoryview(self._buffer)[: self._used])
+        block = self._reader.seal(self._buffer[: self._used])
         for chunk, digest, inner, length, ranges in self._items:
             chunk += chunk_item(digest, block, inner, length, ranges)
         self._part.blocks.append(block)
@@ -448,13 +452,6 @@ def _empty_between(data: memoryview, ranges: list[tuple[int, int]]) -> bool:
 
 def _or_whole(ranges: list[tuple[int, int]], index: int, size: int) -> list[tuple[int, int]] | None:
     return None if ranges == [(0, min(CHUNK_BYTES, size - index * CHUNK_BYTES))] else ranges
-
-
-def _buffer() -> bytearray:
-    if not hasattr(_local, "buffer"):
-        _local.buffer = bytearray(2 * BLOCK_BYTES)
-    buffer: bytearray = _local.buffer
-    return buffer
 
 
 def _read_into(handle: int, view: memoryview, offset: int) -> int:

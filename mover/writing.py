@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import stat
 import threading
 
-from mover import privileges
-from mover.blocks import BLOCK_BYTES
+from mover import direct, privileges
+from mover.blocks import BLOCK_BYTES, LONGEST_BLOCK
+from mover.buffers import kept
 from mover.crypto import VolumeKeys
 from mover.entries import DEVICE, FIFO, SYMLINK, Entry, join, readable
 from mover.errors import DestinationRefused, MoverError, NoSpace
 from mover.tree import Volume, apply_metadata, copy_data, punch_hole
 
-_ZEROS = bytes(BLOCK_BYTES)
+_ZEROS = memoryview(mmap.mmap(-1, BLOCK_BYTES)).toreadonly()
+# From which size on a file is worth a second handle, and a piece of it the way past the page cache.
+_LARGE_FILE = BLOCK_BYTES
+_LARGE_PIECE = 64 << 10
 _NEW = os.O_CREAT | os.O_EXCL
 _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
@@ -113,6 +118,7 @@ class Target:
 
     __slots__ = (
         "_destination",
+        "_direct",
         "_ended",
         "_fresh",
         "_handle",
@@ -136,6 +142,7 @@ class Target:
         self._kept_size = kept_size
         self._size = entry.size
         self._handle: int | None = None
+        self._direct: int | None = None
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._pending = 0
@@ -150,23 +157,23 @@ class Target:
         """Whether the file already has a chunk, from an earlier attempt."""
         if self._fresh:
             return False
+        room = kept("read", LONGEST_BLOCK)
         try:
-            data = os.pread(self._opened(), length, offset)
+            handle = self._opened()
+            got = direct.read_into(self._opened_directly(handle) or handle, room, length, offset)
         except OSError as error:
             raise self._destination.failure(self.path, error) from error
-        return len(data) == length and keys.chunk_digest(data) == digest
+        return got == length and keys.chunk_digest(room[:length]) == digest
 
     def write(self, offset: int, data: memoryview, ranges: list[list[int]] | None) -> None:
         """A chunk's bytes; `ranges` are its allocated parts when it has holes."""
         try:
             handle = self._opened()
-            # The kernel lets one writer at a time into a file; waiting here is cheaper than there.
-            with self._writing:
-                if ranges is None or (not self._fresh and not punch_hole(handle, offset, len(data))):
-                    _write_all(handle, data, offset)
-                    return
-                for begin, length in ranges:
-                    _write_all(handle, data[begin : begin + length], offset + begin)
+            if ranges is None or (not self._fresh and not punch_hole(handle, offset, len(data))):
+                self._write(handle, data, offset)
+                return
+            for begin, length in ranges:
+                self._write(handle, data[begin : begin + length], offset + begin)
         except OSError as error:
             raise self._destination.failure(self.path, error, len(data)) from error
 
@@ -175,7 +182,7 @@ class Target:
         try:
             handle = self._opened()
             for begin in range(offset, offset + length, len(_ZEROS)):
-                _write_all(handle, memoryview(_ZEROS)[: min(len(_ZEROS), offset + length - begin)], begin)
+                self._write(handle, _ZEROS[: min(len(_ZEROS), offset + length - begin)], begin)
         except OSError as error:
             raise self._destination.failure(self.path, error, length) from error
 
@@ -210,9 +217,31 @@ class Target:
 
     def abandon(self) -> None:
         """Close it as it is."""
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
+        with self._lock:
+            for handle in (self._handle, self._direct):
+                if handle is not None:
+                    os.close(handle)
+            self._handle = self._direct = None
+
+    def _write(self, handle: int, data: memoryview, offset: int) -> None:
+        """Write, past the page cache what is whole blocks of the disk in aligned memory."""
+        whole = len(data) - len(data) % direct.ALIGNMENT
+        if whole >= _LARGE_PIECE and offset % direct.ALIGNMENT == 0:
+            past_cache = self._opened_directly(handle)
+            if past_cache is not None and direct.write_all(past_cache, data[:whole], offset):
+                data, offset = data[whole:], offset + whole
+        if data:
+            # The kernel lets one writer at a time into a file's pages; waiting here is cheaper than there.
+            with self._writing:
+                _write_all(handle, data, offset)
+
+    def _opened_directly(self, handle: int) -> int | None:
+        """A second handle of the same file, for access past the page cache; None for small files."""
+        if self._direct is None and self._size >= _LARGE_FILE:
+            with self._lock:
+                if self._direct is None:
+                    self._direct = direct.opened(b"/proc/self/fd/%d" % handle, os.O_RDWR | os.O_CLOEXEC)
+        return self._direct
 
     def _opened(self) -> int:
         handle = self._handle

@@ -148,15 +148,6 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningS3]:
         yield server
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_session() -> Iterator[None]:
-    """Every session parses the service's description anew, which takes longer than a small push."""
-    session = boto3.session.Session()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mover.objectstore.boto3.session.Session", lambda: session)
-        yield
-
-
 _prefixes = iter(range(1_000_000))
 
 

@@ -221,7 +221,7 @@ def test_what_was_written_just_before_it_was_read_is_read_again_the_next_time(
     monkeypatch.undo()
     read: list[bytes] = []
     opened = SourceReader.open
-    monkeypatch.setattr(SourceReader, "open", lambda self, path: read.append(path) or opened(self, path))
+    monkeypatch.setattr(SourceReader, "open", lambda self, path, **how: read.append(path) or opened(self, path, **how))
     again = bench.run("push", source)
     assert again["changed"] == []
     assert set(read) == {b"small", b"large"}
