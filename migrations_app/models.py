@@ -174,6 +174,11 @@ class Migration(TeamOwned, Leased):
         }
 
 
+def earlier_over(pair: ClusterPair) -> frozenset[str]:
+    """The ids of the migrations over the pair that are finished: a later one may update what they brought."""
+    return frozenset(str(pk) for pk in pair.migrations.filter(status__in=FINISHED).values_list("pk", flat=True))
+
+
 class MigrationVolume(models.Model):
     """One claim of the migration, and how far its data has come. Byte counts are of file content, in bytes."""
 

@@ -9,9 +9,9 @@ from importlib import import_module
 from typing import Any, Protocol, runtime_checkable
 
 from clusters.models import ClusterPair, Engine
-from migrations_app.engines.native.dry_run_today import Planned
 from migrations_app.lease import Lease
 from migrations_app.models import Migration
+from migrations_app.resources.dry_run import Planned
 from migrations_app.resources.spec import Spec
 
 

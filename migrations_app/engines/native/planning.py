@@ -13,14 +13,14 @@ from clusters.models import ClusterPair
 from migrations_app.engines import Contents, Foreseen
 from migrations_app.engines.native import manifests
 from migrations_app.engines.native.claims import claims_in, volume_of
-from migrations_app.engines.native.dry_run_today import Planned
-from migrations_app.engines.native.dry_run_today import dry_run as asked_of_each
 from migrations_app.engines.native.sides import destination_of, source_of
 from migrations_app.engines.native.survey import Wanted
-from migrations_app.models import Migration
+from migrations_app.models import Migration, earlier_over
 from migrations_app.resources import order
 from migrations_app.resources.collect import Collected, collect
 from migrations_app.resources.dependencies import Key
+from migrations_app.resources.dry_run import Planned
+from migrations_app.resources.dry_run import dry_run as asked_of_each
 from migrations_app.resources.marks import key_of
 from migrations_app.resources.references import references
 from migrations_app.resources.spec import Spec
@@ -97,6 +97,7 @@ def dry_run(
             policy=spec.conflict_policy,
             on_planned=on_planned,
             stop_at=stop_at,
+            earlier=earlier_over(pair),
         )
 
 
