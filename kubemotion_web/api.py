@@ -16,7 +16,8 @@ from rest_framework.views import APIView
 from audit.api import EntryViewSet
 from clusters.api import ClusterViewSet, ObjectStoreViewSet, PairViewSet
 from migrations_app.api import MigrationViewSet
-from teams.api import TeamViewSet, TokenViewSet
+from migrations_app.schedules.api import ScheduleViewSet
+from teams.api import UUID, TeamViewSet, TokenViewSet
 
 
 class Nowhere(APIView):
@@ -35,6 +36,7 @@ router.register("teams", TeamViewSet, "api-team")
 router.register("clusters", ClusterViewSet, "api-cluster")
 router.register("object-stores", ObjectStoreViewSet, "api-object-store")
 router.register("pairs", PairViewSet, "api-pair")
+router.register(rf"pairs/(?P<pk>{UUID})/schedules", ScheduleViewSet, "api-schedule")
 router.register("migrations", MigrationViewSet, "api-migration")
 router.register("tokens", TokenViewSet, "api-token")
 router.register("audit", EntryViewSet, "api-audit")

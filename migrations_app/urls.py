@@ -1,12 +1,13 @@
-"""Addresses of the dashboard and of migrations."""
+"""Addresses of the dashboard, of migrations and of what belongs to them."""
 
 from __future__ import annotations
 
-from django.urls import URLPattern, path
+from django.urls import URLPattern, URLResolver, include, path
 
 from migrations_app import views
 
-urlpatterns: list[URLPattern] = [
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include("migrations_app.schedules.urls")),
     path("", views.dashboard, name="dashboard"),
     path("migrations/", views.migration_list, name="migration-list"),
     path("migrations/new/", views.migration_new, name="migration-new"),

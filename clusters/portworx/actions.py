@@ -60,6 +60,11 @@ class ActionStatus:
     created: str
 
     @property
+    def stage_text(self) -> str:
+        """The stage as storkctl calls it."""
+        return self.kind.stage(self.stage)
+
+    @property
     def is_over(self) -> bool:
         return self.stage == "Final"
 

@@ -26,6 +26,9 @@ KUBECONFIG = json.dumps(
 )
 STORE = {"name": "new", "bucket": "new-bucket", "access_key_id": "a", "secret_access_key": "s"}
 PAIR = {"name": "new", "source": "{source}", "destination": "{destination}", "object_store": "{store}"}
+SCHEDULE = {"name": "s", "namespace": "cms", "cluster_pair": "p", "namespaces": ["cms"], "policy": "daily"}
+RULE = {"name": "r", "namespace": "cms", "commands": [{"selector": {"app": "mysql"}, "command": "sync"}]}
+SUSPEND = {"namespace": "cms", "name": "s", "do": "suspend"}
 MIGRATION = {"pair": "{pair}", "name": "new", "namespaces": ["cms"]}
 
 
@@ -52,6 +55,10 @@ def gone(answers: tuple[int, ...]) -> tuple[int, ...]:
 def added(answers: tuple[int, ...]) -> tuple[int, ...]:
     """Adding below a team that one cannot see is a wrong value in the body, as any that does not exist."""
     return tuple({200: 201, 404: 400}.get(answer, answer) for answer in answers)
+
+
+def refused(answers: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple({200: 400}.get(answer, answer) for answer in answers)
 
 
 def body_of(answers: tuple[int, ...]) -> tuple[int, ...]:
@@ -87,6 +94,12 @@ RULES = [
     Rule("PATCH", "/pairs/{pair}/", {"name": "renamed"}, ADMINISTER),
     Rule("DELETE", "/pairs/{free_pair}/", None, gone(ADMINISTER)),
     Rule("POST", "/pairs/{pair}/check/", None, OPERATE),
+    Rule("GET", "/pairs/{stork_pair}/schedules/", None, VIEW),
+    # What is asked for is refused by the clusters, which do not answer here.
+    Rule("POST", "/pairs/{stork_pair}/schedules/", SCHEDULE, refused(OPERATE)),
+    Rule("POST", "/pairs/{stork_pair}/schedules/policies/", {"name": "p", "interval_minutes": 5}, refused(OPERATE)),
+    Rule("POST", "/pairs/{stork_pair}/schedules/rules/", RULE, refused(OPERATE)),
+    Rule("POST", "/pairs/{stork_pair}/schedules/act/", SUSPEND, refused(OPERATE)),
     Rule("GET", "/migrations/", None, LIST),
     Rule("POST", "/migrations/", MIGRATION, added(OPERATE)),
     Rule("POST", "/migrations/plan/", {"pair": "{pair}", "namespaces": ["cms"]}, body_of(OPERATE)),
@@ -119,6 +132,14 @@ def names(world: Company) -> dict[str, str]:
         destination=world.pair.destination,
         object_store=world.pair.object_store,
     )
+    stork_pair = factories.pair(
+        world.team,
+        "stork",
+        source=world.pair.source,
+        destination=world.pair.destination,
+        object_store=world.pair.object_store,
+        engine="portworx",
+    )
     finished = factories.migration(world.pair, "finished", status="Successful", cleaned_up=True)
     entry = record(Actor(user=world.alice), "cluster.add", world.pair.source)
     ids = {
@@ -132,6 +153,7 @@ def names(world: Company) -> dict[str, str]:
         "free_cluster": free_cluster.pk,
         "free_store": free_store.pk,
         "free_pair": free_pair.pk,
+        "stork_pair": stork_pair.pk,
         "token": ApiToken.issue(world.alice, "hers")[0].pk,
         "entry": entry.pk,
     }
@@ -181,7 +203,7 @@ def test_every_route_of_the_api_is_in_the_table(names: dict[str, str]) -> None:
 def _shape(path: str) -> str:
     parts = path.strip("/").split("/")
     names = {1: "ID", 3: "NAME"}
-    fixed = {"plan"}
+    fixed = {"plan", "policies", "rules", "act"}
     return "/".join(part if i not in names or part in fixed else names[i] for i, part in enumerate(parts))
 
 

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from clusters.models import ClusterPair
 from teams.models import ApiToken, Membership
 from tests import factories
 
@@ -77,6 +78,11 @@ TABLE: dict[str, list[Ask]] = {
     **six("cluster"),
     **six("object-store"),
     **six("pair"),
+    "schedules": [Ask(VIEW, "stork-pair")],
+    "schedule-add": [Ask(OPERATE, "stork-pair")],
+    "schedule-policy-add": [Ask(OPERATE, "stork-pair")],
+    "rule-add": [Ask(OPERATE, "stork-pair")],
+    "schedule-act": [Ask(OPERATE, "schedule"), Ask(OPERATE_POST, "schedule", "post")],
     "history": [Ask(SIGNED_IN)],
     "history-export": [Ask(SIGNED_IN)],
     "dashboard": [Ask(SIGNED_IN)],
@@ -116,6 +122,9 @@ def arguments(company: factories.Company, of: str) -> list[Any]:
             return [company.store.pk]
         case "pair":
             return [company.pair.pk]
+        case "stork-pair" | "schedule":
+            ClusterPair.objects.filter(pk=company.pair.pk).update(engine="portworx")
+            return [company.pair.pk] + (["cms", "sched1", "suspend"] if of == "schedule" else [])
         case "migration":
             return [company.migration.pk]
         case "team":
