@@ -2,7 +2,8 @@
 
 `python -m demo.s3 --state DIR --port N` serves it for the demo; tests use `running_s3`. It speaks path-style S3 with
 Signature Version 4 as far as clients of object storage use it: buckets, objects with ranges and conditions, listing,
-copies, uploads in parts. Objects survive restarts, memory does not grow with them.
+copies, uploads in parts, and temporary keys with a session policy. Objects survive restarts, memory does not grow with
+them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from demo.s3.faults import Faults
 from demo.s3.server import S3Server
 from demo.s3.signatures import KeyPair
 from demo.s3.store import Store
+from demo.s3.sts import Sessions
 
 __all__ = ["Faults", "KeyPair", "RunningS3", "running_s3"]
 
@@ -32,6 +34,7 @@ class RunningS3:
     keys: KeyPair
     read_only_keys: KeyPair
     faults: Faults
+    sessions: Sessions
     region: str = "us-east-1"
 
 
@@ -57,7 +60,7 @@ def running_s3(
     thread.start()
     scheme = "https" if tls else "http"
     try:
-        yield RunningS3(f"{scheme}://127.0.0.1:{server.server_port}", bucket, full, reader, faults)
+        yield RunningS3(f"{scheme}://127.0.0.1:{server.server_port}", bucket, full, reader, faults, server.sessions)
     finally:
         server.shutdown()
         server.close_connections()

@@ -22,10 +22,15 @@ class _Fault:
 
 @dataclass
 class Faults:
-    """What goes wrong. `latency` (seconds) is added to every request; while `stopped`, connections close at once."""
+    """What goes wrong. `latency` (seconds) is added to every request; while `stopped`, connections close at once.
+
+    `without_sts`: the store gives no temporary keys, as many do not; `ignores_policies`: it does not heed theirs.
+    """
 
     latency: float = 0.0
     stopped: bool = False
+    without_sts: bool = False
+    ignores_policies: bool = False
     _faults: list[_Fault] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -44,6 +49,7 @@ class Faults:
         with self._lock:
             self._faults.clear()
         self.latency, self.stopped = 0.0, False
+        self.without_sts = self.ignores_policies = False
 
     def _add(self, fault: _Fault) -> None:
         with self._lock:

@@ -7,6 +7,7 @@ that memory does not grow with objects.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import socket
 import ssl
@@ -18,18 +19,20 @@ from email.utils import formatdate, parsedate_to_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, quote, unquote
 
-from demo.s3 import direct
+from demo.s3 import direct, sts
 from demo.s3.bodies import STREAMING, Body, BrokenOff
 from demo.s3.errors import S3Error
 from demo.s3.faults import Faults
 from demo.s3.signatures import KeyPair, Signed, verify
 from demo.s3.store import Piece, Store, StoredObject, etag_of_parts
+from demo.s3.sts import Sessions
 from demo.s3.xml import document, parse, timestamp
 
 log = logging.getLogger(__name__)
 MAX_KEY_BYTES = 1024
 MIN_PART_BYTES = 5 << 20
 MAX_LISTED = 1000
+MAX_STS_BYTES = 16 << 10
 # Request headers that are kept with an object and given back with it.
 KEPT_HEADERS = (
     "content-type",
@@ -61,6 +64,7 @@ class S3Server(ThreadingHTTPServer):
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.store, self.keys, self.region = store, keys, region
+        self.sessions = Sessions(keys)
         self.faults = faults or Faults()
         self._tls = tls
         self._connections: set[socket.socket] = set()
@@ -131,7 +135,18 @@ class Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _dispatch
 
     def _answer(self) -> None:
-        signed = verify(self.server.keys, self.command, self.raw_path, self.raw_query, self.names)
+        if self.command == "POST" and self.raw_path == "/" and not self.server.faults.without_sts:
+            self._answer_sts()
+            return
+        signed = verify(
+            self.server.keys,
+            self.command,
+            self.raw_path,
+            self.raw_query,
+            self.names,
+            find_session=self.server.sessions.find,
+        )
+        self.key_pair = signed.key_pair
         changes = self.command in ("PUT", "DELETE") or (self.command == "POST")
         if changes and signed.key_pair.read_only:
             raise S3Error("AccessDenied")
@@ -153,7 +168,43 @@ class Handler(BaseHTTPRequestHandler):
             raise S3Error("NotImplemented" if bucket else "MethodNotAllowed")
         if bucket and operation is not _create_bucket:
             self.server.store.require_bucket(bucket)
+        if operation is not _delete_objects:
+            self.require(ACTIONS[operation], bucket, key)
         operation(self, bucket, key)
+
+    def _answer_sts(self) -> None:
+        length = int(self.names.get("content-length", "0"))
+        if length > MAX_STS_BYTES:
+            self.close_connection = True
+            raise S3Error("EntityTooLarge")
+        body = self.rfile.read(length)
+        digest = hashlib.sha256(body).hexdigest()
+        # Nothing is left to read before an answer.
+        self.names.pop("content-length", None)
+        try:
+            signed = verify(
+                self.server.keys,
+                self.command,
+                self.raw_path,
+                self.raw_query,
+                {**self.names, "content-length": str(length)},
+                find_session=self.server.sessions.find,
+                payload_digest=digest,
+            )
+            result = self.server.sessions.assume_role(signed.key_pair, dict(parse_qsl(body.decode())))
+        except S3Error as error:
+            self.send(error.status, sts.refusal(error), {"Content-Type": "text/xml"})
+        else:
+            self.send(200, sts.answer(result), {"Content-Type": "text/xml"})
+
+    def require(self, action: str, bucket: str, key: str) -> None:
+        """Raise AccessDenied unless the pair that signed may do this; only temporary ones have a policy."""
+        policy = self.key_pair.session_policy
+        if policy is None or self.server.faults.ignores_policies:
+            return
+        resource = f"arn:aws:s3:::{bucket}/{key}" if key else f"arn:aws:s3:::{bucket}"
+        if not policy.allows(action, resource, {"s3:prefix": self.query.get("prefix", "")}):
+            raise S3Error("AccessDenied")
 
     # -- what operations use ---------------------------------------------------------------------------------------
 
@@ -228,7 +279,7 @@ class Handler(BaseHTTPRequestHandler):
         headers = {"Content-Type": "application/xml"}
         if error.status == 503:
             headers["Retry-After"] = "1"
-        self.send(error.status, document("Error", content, namespace=False), headers)
+        self.send(error.status, document("Error", content, namespace=""), headers)
 
     def handle_expect_100(self) -> bool:
         """Invite the body only once the request has been found good, when the body is wanted."""
@@ -274,10 +325,14 @@ def _bucket_reading(query: Mapping[str, str]) -> Operation | None:
     if "uploads" in query:
         return _list_uploads
     if "versioning" in query:
-        return lambda handler, bucket, key: handler.send_xml("VersioningConfiguration", "")
+        return _versioning
     if query.keys() & {"acl", "policy", "lifecycle", "tagging", "encryption", "cors", "object-lock"}:
         return None
     return _list_objects
+
+
+def _versioning(handler: Handler, bucket: str, key: str) -> None:
+    handler.send_xml("VersioningConfiguration", "")
 
 
 def _list_buckets(handler: Handler, bucket: str, key: str) -> None:
@@ -381,10 +436,17 @@ def _delete_objects(handler: Handler, bucket: str, key: str) -> None:
     names = [element.findtext("Key") or "" for element in root.findall("Object")]
     if not names or len(names) > 1000:
         raise S3Error("MalformedXML")
+    refused = []
     for name in names:
-        handler.server.store.delete(bucket, name)
+        try:
+            handler.require("s3:DeleteObject", bucket, name)
+        except S3Error as error:
+            refused.append({"Key": name, "Code": error.code, "Message": error.message})
+        else:
+            handler.server.store.delete(bucket, name)
     quiet = root.findtext("Quiet") == "true"
-    handler.send_xml("DeleteResult", {"Deleted": [] if quiet else [{"Key": name} for name in names]})
+    gone = [] if quiet else [{"Key": name} for name in names if name not in {each["Key"] for each in refused}]
+    handler.send_xml("DeleteResult", {"Deleted": gone, "Error": refused})
 
 
 def _object_headers(stored: StoredObject, query: Mapping[str, str]) -> dict[str, str]:
@@ -482,6 +544,7 @@ def _copy_source(handler: Handler) -> StoredObject:
     source = unquote(handler.names["x-amz-copy-source"]).lstrip("/").partition("?versionId=")[0]
     bucket, _, key = source.partition("/")
     handler.server.store.require_bucket(bucket)
+    handler.require("s3:GetObject", bucket, key)
     return handler.server.store.get(bucket, key)
 
 
@@ -618,5 +681,27 @@ def _list_parts(handler: Handler, bucket: str, key: str) -> None:
     }
     handler.send_xml("ListPartsResult", content)
 
+
+# What each operation is called in policies. Deleting many asks for each, and copying for its source too.
+ACTIONS: dict[Operation, str] = {
+    _list_buckets: "s3:ListAllMyBuckets",
+    _create_bucket: "s3:CreateBucket",
+    _head_bucket: "s3:ListBucket",
+    _delete_bucket: "s3:DeleteBucket",
+    _location: "s3:GetBucketLocation",
+    _versioning: "s3:GetBucketVersioning",
+    _list_objects: "s3:ListBucket",
+    _list_uploads: "s3:ListBucketMultipartUploads",
+    _get_object: "s3:GetObject",
+    _put_object: "s3:PutObject",
+    _copy_object: "s3:PutObject",
+    _delete_object: "s3:DeleteObject",
+    _start_upload: "s3:PutObject",
+    _put_part: "s3:PutObject",
+    _copy_part: "s3:PutObject",
+    _complete_upload: "s3:PutObject",
+    _abort_upload: "s3:AbortMultipartUpload",
+    _list_parts: "s3:ListMultipartUploadParts",
+}
 
 __all__ = ["Handler", "S3Server", "Signed"]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qsl, quote
 
 from demo.s3.errors import S3Error
+from demo.s3.policies import Policy
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 MAX_SKEW = timedelta(minutes=15)
@@ -22,6 +23,8 @@ class KeyPair:
     access_key_id: str
     secret_access_key: str = field(repr=False)
     read_only: bool = False
+    # What is left to a temporary pair of what its parent may; None leaves all of it.
+    session_policy: Policy | None = None
 
 
 @dataclass(frozen=True)
@@ -36,9 +39,20 @@ class Signed:
 
 
 def verify(
-    keys: Mapping[str, KeyPair], method: str, raw_path: str, raw_query: str, headers: Mapping[str, str]
+    keys: Mapping[str, KeyPair],
+    method: str,
+    raw_path: str,
+    raw_query: str,
+    headers: Mapping[str, str],
+    *,
+    find_session: Callable[[str, str], KeyPair] | None = None,
+    payload_digest: str = "UNSIGNED-PAYLOAD",
 ) -> Signed:
-    """Check the signature of a request (`headers` by lower-case name); raises S3Error."""
+    """Check the signature of a request (`headers` by lower-case name); raises S3Error.
+
+    `find_session` gives the temporary pair for an access key and its token; `payload_digest` is what was signed where
+    no header says it.
+    """
     query = parse_qsl(raw_query, keep_blank_values=True)
     presigned = dict(query)
     if "authorization" in headers:
@@ -47,7 +61,7 @@ def verify(
         if algorithm != ALGORITHM or not {"Credential", "SignedHeaders", "Signature"} <= fields.keys():
             raise S3Error("AuthorizationHeaderMalformed")
         time = headers.get("x-amz-date", "")
-        payload = headers.get("x-amz-content-sha256", "UNSIGNED-PAYLOAD")
+        payload = headers.get("x-amz-content-sha256", payload_digest)
         credential, names, signature = fields["Credential"], fields["SignedHeaders"], fields["Signature"]
         moment = _moment(time)
         if abs(datetime.now(UTC) - moment) > MAX_SKEW:
@@ -62,7 +76,8 @@ def verify(
     else:
         raise S3Error("AccessDenied")
     access_key_id, _, scope = credential.partition("/")
-    pair = keys.get(access_key_id)
+    token = headers.get("x-amz-security-token") or presigned.get("X-Amz-Security-Token", "")
+    pair = find_session(access_key_id, token) if token and find_session else keys.get(access_key_id)
     if pair is None:
         raise S3Error("InvalidAccessKeyId", AWSAccessKeyId=access_key_id)
     if scope.count("/") != 3:

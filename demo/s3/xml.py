@@ -11,9 +11,9 @@ from demo.s3.errors import S3Error
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 
-def document(name: str, content: object, *, namespace: bool = True) -> bytes:
+def document(name: str, content: object, *, namespace: str = NAMESPACE) -> bytes:
     """An XML document of nested dictionaries and lists; a list repeats its element."""
-    attribute = f' xmlns="{NAMESPACE}"' if namespace else ""
+    attribute = f' xmlns="{namespace}"' if namespace else ""
     return f'<?xml version="1.0" encoding="UTF-8"?>\n<{name}{attribute}>{_inside(content)}</{name}>'.encode()
 
 
