@@ -242,6 +242,8 @@ MOVERS_PER_CLUSTER = env.int("KUBEMOTION_MOVERS_PER_CLUSTER", default=8)
 MOVERS_PER_NODE = env.int("KUBEMOTION_MOVERS_PER_NODE", default=4)
 # Small volumes share one mover's Job while their claims' capacities together stay below this; 0 gives each its own.
 MOVER_SHARED_BYTES = env.int("KUBEMOTION_MOVER_SHARED_BYTES", default=4 * 1024**3)
+# How long Stork may stand still and complain before its Migration is given up; it would try for ever.
+STORK_PATIENCE_SECONDS = env.float("KUBEMOTION_STORK_PATIENCE_SECONDS", default=180.0)
 MOVER_NAMESPACE_ANNOTATION = "kubemotion.io/migration"
 
 LOGGING = {

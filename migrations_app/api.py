@@ -169,7 +169,7 @@ class ResourceSerializer(serializers.ModelSerializer[MigrationResource]):
 class EventSerializer(serializers.ModelSerializer[MigrationEvent]):
     class Meta:
         model = MigrationEvent
-        exclude = ("id", "migration")
+        exclude = ("id", "migration", "origin")
 
 
 class CancelSerializer(StrictSerializer):

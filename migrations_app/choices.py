@@ -8,6 +8,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from migrations_app import stork_options
 from migrations_app.resources.selection import Chooser
 from migrations_app.resources.spec import ConflictPolicy, Selection, Spec
 from teams.refusals import Refusal
@@ -170,4 +171,5 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "host_mapping": _host_mapping,
     "transformations": _transformations,
     "conflict_policy": _conflict_policy,
+    "stork_options": stork_options.require_known,
 }

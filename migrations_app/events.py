@@ -7,6 +7,7 @@ from datetime import datetime
 
 from django.db import transaction
 from django.db.models import F, QuerySet
+from django.utils import timezone
 
 from migrations_app import live
 from migrations_app.models import Migration, MigrationEvent
@@ -20,8 +21,13 @@ def emit(
     warning: bool = False,
     source: str = "kubemotion",
     regarding: str = "",
+    at: datetime | None = None,
+    origin: str = "",
+    count: int = 1,
 ) -> MigrationEvent:
     """Store one event under the migration's next number, and push it to whoever watches once it is committed.
+
+    What a cluster tells by an event of its own has that one's uid as `origin`, and happened `count` times up to `at`.
 
     The row of the migration is locked until the surrounding transaction ends, so numbers become visible in order and
     a reader that has seen number n has seen all before it.
@@ -37,6 +43,9 @@ def emit(
             source=source,
             regarding=regarding,
             message=message,
+            at=at or timezone.now(),
+            origin=origin,
+            count=count,
         )
         # A page that cannot be told now catches up later; the migration goes on all the same.
         transaction.on_commit(lambda: live.event_stored(event), robust=True)
@@ -71,7 +80,7 @@ def folded(events: QuerySet[MigrationEvent]) -> list[FoldedEvent]:
         earlier = lines.pop(key, None)
         lines[key] = FoldedEvent(
             *key,
-            count=earlier.count + 1 if earlier else 1,
+            count=earlier.count + event.count if earlier else event.count,
             first_at=earlier.first_at if earlier else event.at,
             last_at=event.at,
             seq=event.seq,

@@ -104,6 +104,12 @@ class Migration(TeamOwned, Leased):
         default=False,
         help_text=_("Delete on the destination what an earlier migration brought and the source has no longer."),
     )
+    stork_options = models.JSONField(
+        _("Stork options"),
+        default=dict,
+        blank=True,
+        help_text=_("Fields of Stork's Migration that only it knows, spelled as there."),
+    )
     idempotency_key = models.CharField(max_length=100, null=True, blank=True, editable=False)
 
     stage = models.CharField(_("stage"), max_length=20, choices=Stage.choices, default=Stage.INITIAL)
@@ -119,6 +125,10 @@ class Migration(TeamOwned, Leased):
         default=True,
         help_text=_("On the destination, exactly what this migration created."),
     )
+    # Stork's Migration on the source cluster that this row follows: namespace, name and uid, and how it last changed.
+    stork_object = models.JSONField(default=dict, blank=True, editable=False)
+    # Made by others with kubectl or storkctl: this row only follows it.
+    imported = models.BooleanField(_("imported"), default=False, editable=False)
     # The 32-byte AES key (base64) of this migration's data; emptied at clean-up, which makes leftovers unreadable.
     data_key = EncryptedTextField(editable=False, blank=True, default="")
     cleaned_up = models.BooleanField(default=False, editable=False)
@@ -298,10 +308,14 @@ class MigrationEvent(models.Model):
     source = models.CharField(_("from"), max_length=60, default="kubemotion")
     regarding = models.CharField(_("object"), max_length=350, blank=True)
     message = models.TextField(_("message"))
+    # The uid of the Kubernetes event that this line tells of, and how many of its occurrences.
+    origin = models.CharField(max_length=64, blank=True, editable=False)
+    count = models.PositiveIntegerField(_("count"), default=1)
 
     class Meta:
         ordering = ["seq"]
         constraints = [models.UniqueConstraint(fields=["migration", "seq"], name="event_seq_in_migration")]
+        indexes = [models.Index(fields=["migration", "origin"], name="event_origin")]
         verbose_name = _("event")
         verbose_name_plural = _("events")
 

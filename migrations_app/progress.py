@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.db import transaction
 from django.utils import timezone
 
@@ -9,11 +11,11 @@ from migrations_app import events, live
 from migrations_app.models import Migration, Stage, Status
 
 
-def enter(migration: Migration, stage: Stage) -> None:
-    """Move the migration into `stage`; doing it twice changes nothing."""
+def enter(migration: Migration, stage: Stage, *, at: datetime | None = None) -> None:
+    """Move the migration into `stage`, which began at `at` (now, where that is not known); twice changes nothing."""
     if migration.stage == stage and stage in migration.stage_times:
         return
-    now = timezone.now()
+    now = at or timezone.now()
     migration.stage = stage
     migration.stage_times = {**migration.stage_times, stage.value: now.isoformat()}
     if migration.status == Status.PENDING:
@@ -25,9 +27,12 @@ def enter(migration: Migration, stage: Stage) -> None:
         transaction.on_commit(lambda: live.state_changed(migration), robust=True)
 
 
-def finish(migration: Migration, status: Status, reason: str) -> None:
-    """End the migration with its verdict. What runs in the clusters is cleaned up by the engine's later steps."""
-    now = timezone.now()
+def finish(migration: Migration, status: Status, reason: str, *, at: datetime | None = None) -> None:
+    """End the migration with its verdict. What runs in the clusters is cleaned up by the engine's later steps.
+
+    `at` is when it ended, where that was before now.
+    """
+    now = at or timezone.now()
     migration.stage, migration.status, migration.reason, migration.finished_at = (
         Stage.FINAL,
         status,

@@ -18,6 +18,7 @@ from migrations_app import choices as choosing
 from migrations_app import events, live
 from migrations_app.engines import MigrationError, Plan, RetriableError, engine_for
 from migrations_app.models import DNS_LABEL, Migration
+from migrations_app.stork_options import require_fitting
 from teams.models import Team
 from teams.refusals import Conflict, Refusal
 
@@ -25,6 +26,7 @@ from teams.refusals import Conflict, Refusal
 def plan(pair: ClusterPair, namespaces: list[str], **choices: Any) -> Plan:
     """What would move, before anything is touched; `choices` are further fields of `Spec`. Raises Refusal."""
     asked = choosing.checked(namespaces, choices)
+    require_fitting(pair, asked)
     classes = {**pair.storage_class_mapping, **asked.storage_class_mapping}
     try:
         return engine_for(pair).plan(pair, dataclasses.replace(asked, storage_class_mapping=classes))
@@ -61,6 +63,7 @@ def start(
     if pair.team_id != team.pk:
         raise Refusal(_("The pair belongs to another team."), {"pair": [_("The pair belongs to another team.")]})
     asked = choosing.checked(namespaces, choices)
+    require_fitting(pair, asked)
     if name:
         try:
             DNS_LABEL(name)

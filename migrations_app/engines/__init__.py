@@ -111,7 +111,10 @@ class ForeseesObjects(Protocol):
         """Namespaces, claims and objects as they would be applied, in order, with the values of Secrets."""
 
 
-ENGINES: dict[str, str] = {Engine.NATIVE: "migrations_app.engines.native.engine:NativeEngine"}
+ENGINES: dict[str, str] = {
+    Engine.NATIVE: "migrations_app.engines.native.engine:NativeEngine",
+    Engine.PORTWORX: "migrations_app.engines.portworx.engine:PortworxEngine",
+}
 
 
 def engine_for(pair: ClusterPair) -> MigrationEngine:

@@ -57,6 +57,8 @@ class Spec:
     conflict_policy: ConflictPolicy = ConflictPolicy.REFUSE
     # Also delete on the destination what an earlier migration brought and the source has no longer.
     purge_deleted_resources: bool = False
+    # Fields of Stork's Migration that only it knows, spelled as there; for pairs of the engine portworx alone.
+    stork_options: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Self:

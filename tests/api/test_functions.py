@@ -88,7 +88,7 @@ def test_events_are_given_in_order_after_the_number_asked_for(world: Company, al
     path = f"/migrations/{world.migration.pk}/events/"
     every = alice.get(path).json()["results"]
     assert [event["seq"] for event in every] == list(range(1, len(every) + 1))
-    assert every[0].keys() == {"seq", "at", "type", "reason", "source", "regarding", "message"}
+    assert every[0].keys() == {"seq", "at", "type", "reason", "source", "regarding", "message", "count"}
     later = alice.get(f"{path}?after={len(every) - 1}").json()["results"]
     assert later == every[-1:]
     for wrong in ("x", "-1", "9" * 30, "²"):

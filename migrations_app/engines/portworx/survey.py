@@ -1,0 +1,375 @@
+"""The look around before anything is touched: what Stork would take, and what stands in its way.
+
+Stork checks most of this too, but says what is wrong only by events, and tries for ever; so it is asked first.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import transaction
+
+from clusters.kube import errors
+from clusters.kube.connection import Connection
+from clusters.models import ClusterPair
+from clusters.portworx import collecting
+from clusters.portworx.migration import GROUP, MIGRATIONS, MigrationSpec
+from migrations_app import events
+from migrations_app.engines import MigrationError, Plan
+from migrations_app.engines.native.claims import Claim, claim_of
+from migrations_app.engines.native.sides import Side, both_sides
+from migrations_app.engines.portworx import asking
+from migrations_app.lease import Lease
+from migrations_app.models import Migration
+from migrations_app.resources.marks import migration_of
+from migrations_app.resources.preflight.result import Result, Verdict, failures, listed, passed
+from migrations_app.resources.spec import Spec
+
+Object = dict[str, Any]
+PAIRS = f"clusterpairs.{GROUP}"
+TITLES = {
+    "stork-served": "Stork on the source",
+    "stork-pair": "The ClusterPair",
+    "stork-permissions": "What our account may do with Migrations",
+    "stork-namespaces": "Namespaces",
+    "stork-rules": "Rules and transformations",
+    "stork-name": "The Migration's name",
+    "stork-claims": "Claims",
+    "stork-left": "Objects that stay behind",
+    "stork-token-secrets": "Token Secrets",
+    "stork-hosts": "Hosts of Routes and Ingresses",
+    "stork-replaced": "Objects of the destination",
+}
+
+
+@dataclass
+class Survey:
+    """What Stork would take, and what was found about it."""
+
+    taken: collecting.Taken = field(default_factory=collecting.Taken)
+    checks: list[Result] = field(default_factory=list)
+
+    def ok(self, code: str, message: str) -> None:
+        self.checks.append(passed(code, TITLES[code], message))
+
+    def failure(self, code: str, message: str, remedy: str, *, why: str = "", command: str = "") -> None:
+        self.checks.append(
+            Result(code, Verdict.FAILURE, TITLES[code], message, why=why, remedy=remedy, command=command)
+        )
+
+    def warning(self, code: str, message: str, *, objects: Iterable[str] = (), why: str = "", remedy: str = "") -> None:
+        self.checks.append(Result(code, Verdict.WARNING, TITLES[code], message, tuple(objects), why=why, remedy=remedy))
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for. `migration_id` tells the Migration that an earlier step of the same one has made."""
+
+    pair: ClusterPair
+    spec: Spec
+    name: str = ""
+    migration_id: str = ""
+
+    @property
+    def home(self) -> str:
+        """The namespace of the ClusterPair, and so of the Migration."""
+        return self.pair.stork_namespace
+
+
+def plan(pair: ClusterPair, spec: Spec) -> Plan:
+    """What Stork would move, and what stands in its way. Raises MigrationError, RetriableError."""
+    found = survey(Wanted(pair, spec))
+    rows = [_claim_row(claim_of(each)) for each in found.taken.claims]
+    counts = Counter(each["kind"] for each in found.taken.objects)
+    return Plan(list(spec.namespaces), rows, dict(sorted(counts.items())), [each.to_dict() for each in found.checks])
+
+
+def _claim_row(claim: Claim) -> dict[str, Any]:
+    return {
+        "namespace": claim.namespace,
+        "name": claim.name,
+        "capacity_bytes": claim.bytes,
+        "source_class": claim.storage_class,
+        # Stork brings the class along where the destination lacks it.
+        "destination_class": claim.storage_class,
+        "access_modes": claim.access_modes,
+        "volume_mode": claim.mode,
+        "phase": claim.phase,
+    }
+
+
+def begin(migration: Migration, lease: Lease) -> None:
+    """Check everything that can be checked before Stork is asked. Raises MigrationError, RetriableError."""
+    found = survey(Wanted(migration.pair, migration.spec(), migration.name, str(migration.pk)))
+    if wrong := failures(found.checks):
+        raise MigrationError(" ".join(str(each) for each in wrong))
+    with transaction.atomic():
+        lease.renew()
+        for each in found.checks:
+            if each.status is Verdict.WARNING:
+                events.emit(migration, "Preflight", each.message, warning=True)
+
+
+def survey(wanted: Wanted) -> Survey:
+    """Look at both sides; nothing is changed. Raises MigrationError where one does not let us in, RetriableError."""
+    found = Survey()
+    source, destination = both_sides(wanted.pair)
+    with source.asked(at_first=True) as connection:
+        if not _served(connection, source, found):
+            return found
+        _permissions(connection, source, wanted, found)
+        _pair(connection, source, wanted, found)
+        there = _namespaces(connection, source, wanted, found)
+        _rules(connection, wanted, there, found)
+        _name(connection, source, wanted, found)
+        spec = asking.stork_spec(wanted.pair, wanted.spec, asking.kinds_of(connection))
+        found.taken = collecting.collect(connection, spec, there)
+        _claims(found, spec)
+        _left(found)
+    if wanted.spec.include_resources and there:
+        with destination.asked(at_first=True) as connection:
+            _replaced(connection, destination, found)
+    return found
+
+
+# -- the source
+
+
+def _served(connection: Connection, side: Side, found: Survey) -> bool:
+    if connection.discovery().find(MIGRATIONS) is None and connection.discovery(fresh=True).find(MIGRATIONS) is None:
+        found.failure(
+            "stork-served",
+            f"The {side} does not serve Stork's Migrations.",
+            "Install Stork there, or use a pair of the native engine.",
+        )
+        return False
+    found.ok("stork-served", f"The {side} serves Stork's Migrations.")
+    return True
+
+
+def _permissions(connection: Connection, side: Side, wanted: Wanted, found: Survey) -> None:
+    namespace = wanted.home
+    needed = (("create", MIGRATIONS), ("get", MIGRATIONS), ("delete", MIGRATIONS), ("list", "events"))
+    missing = [f"{verb} {what}" for verb, what in needed if not connection.can_i(verb, what, namespace)]
+    if missing:
+        found.failure(
+            "stork-permissions",
+            f"The account of the {side} may not {', '.join(missing)} in namespace {namespace}.",
+            "Grant it a role with these permissions there, or use a kubeconfig of an account that has them.",
+        )
+    else:
+        found.ok("stork-permissions", f"Migrations can be made and followed in namespace {namespace}.")
+
+
+def _pair(connection: Connection, side: Side, wanted: Wanted, found: Survey) -> None:
+    names = [(wanted.pair.stork_name, wanted.home)]
+    if admin := wanted.spec.stork_options.get("adminClusterPair"):
+        names.append((admin, wanted.pair.stork_admin_namespace))
+    wrong = [said for name, namespace in names if (said := _wrong_pair(connection, wanted, name, namespace))]
+    if wrong:
+        found.failure(
+            "stork-pair",
+            " ".join(wrong),
+            "Set the pair up on its page, and wait until both of its statuses are Ready.",
+            why=f"Stork would try for ever, and leave the Migration's stage and status on the {side} blank.",
+            command=f"storkctl -n {wanted.home} get clusterpair",
+        )
+    else:
+        found.ok("stork-pair", f"The ClusterPair {wanted.home}/{wanted.pair.stork_name} is Ready.")
+
+
+def _wrong_pair(connection: Connection, wanted: Wanted, name: str, namespace: str) -> str:
+    try:
+        status = connection.get(PAIRS, name, namespace).get("status") or {}
+    except errors.NotFound:
+        return f"There is no ClusterPair {name} in namespace {namespace}."
+    storage, scheduler = status.get("storageStatus") or "blank", status.get("schedulerStatus") or "blank"
+    if wanted.spec.include_volumes and storage != "Ready":
+        return f"The storage status of the ClusterPair {namespace}/{name} is {storage}."
+    return "" if scheduler == "Ready" else f"The scheduler status of the ClusterPair {namespace}/{name} is {scheduler}."
+
+
+def _namespaces(connection: Connection, side: Side, wanted: Wanted, found: Survey) -> list[str]:
+    """Those of the namespaces that exist, and those that the selectors select."""
+    there: list[str] = []
+    missing = []
+    for name in wanted.spec.namespaces:
+        try:
+            connection.get("namespaces", name)
+            there.append(name)
+        except errors.NotFound:
+            missing.append(name)
+    for key, value in (wanted.spec.stork_options.get("namespaceSelectors") or {}).items():
+        selected = connection.list("namespaces", label_selector=f"{key}={value}")
+        there += [each["metadata"]["name"] for each in selected]
+    there = list(dict.fromkeys(there))
+    foreign = (
+        [] if wanted.home == wanted.pair.stork_admin_namespace else [each for each in there if each != wanted.home]
+    )
+    if missing:
+        found.failure(
+            "stork-namespaces",
+            f"The {side} has no namespace {listed(missing)}.",
+            "Check the spelling.",
+            why="Stork passes over a namespace that is missing, with a warning, or fails (skipDeletedNamespaces).",
+        )
+    if foreign:
+        found.failure(
+            "stork-namespaces",
+            f"The ClusterPair is in namespace {wanted.home}; Stork migrates only that one over it, and not "
+            f"{listed(foreign)}.",
+            f"Use a pair whose ClusterPair is in {wanted.pair.stork_admin_namespace}.",
+        )
+    if not missing and not foreign:
+        found.ok("stork-namespaces", f"{listed(there)}: all there, and Stork may migrate them.")
+    return there
+
+
+def _rules(connection: Connection, wanted: Wanted, there: list[str], found: Survey) -> None:
+    options = wanted.spec.stork_options
+    wrong = []
+    for option in ("preExecRule", "postExecRule"):
+        if (name := options.get(option)) and not _exists(connection, f"rules.{GROUP}", name, wanted.home):
+            wrong.append(f"There is no Rule {name} in namespace {wanted.home} ({option}).")
+    for name in options.get("transformSpecs") or ():
+        for namespace in there:
+            try:
+                present = connection.get(f"resourcetransformations.{GROUP}", name, namespace)
+            except errors.NotFound:
+                wrong.append(f"There is no ResourceTransformation {name} in namespace {namespace}.")
+                continue
+            state = (present.get("status") or {}).get("status") or "blank"
+            if state != "Ready":
+                wrong.append(f"The ResourceTransformation {namespace}/{name} is not Ready but {state}.")
+    if wrong:
+        found.failure("stork-rules", " ".join(wrong), "Make it there, or leave it out.")
+    elif any(options.get(each) for each in ("preExecRule", "postExecRule", "transformSpecs")):
+        found.ok("stork-rules", "All that the Migration names are there.")
+
+
+def _exists(connection: Connection, resource: str, name: str, namespace: str) -> bool:
+    try:
+        connection.get(resource, name, namespace)
+    except errors.NotFound:
+        return False
+    return True
+
+
+def _name(connection: Connection, side: Side, wanted: Wanted, found: Survey) -> None:
+    if not wanted.name:
+        return
+    try:
+        present = connection.get(MIGRATIONS, wanted.name, wanted.home)
+    except errors.NotFound:
+        return
+    if migration_of(present) != wanted.migration_id:
+        found.failure(
+            "stork-name",
+            f"The {side} already has a Migration {wanted.home}/{wanted.name}.",
+            "Choose another name; to follow that one, import it.",
+        )
+
+
+# -- what goes along
+
+
+def _claims(found: Survey, spec: MigrationSpec) -> None:
+    other = [str(each) for each in found.taken.left if each.reason == "its volume is not Portworx'"]
+    if other and spec.include_volumes is not False:
+        found.warning(
+            "stork-claims",
+            f"{len(other)} claims are not Portworx' and stay behind: {listed(other)}.",
+            objects=other,
+            why="Workloads that mount them will not start on the destination.",
+            remedy="Move them with a pair of the native engine.",
+        )
+    unbound = [
+        f"{each['metadata']['namespace']}/{each['metadata']['name']}"
+        for each in found.taken.claims
+        if (each.get("status") or {}).get("phase") != "Bound"
+    ]
+    if unbound:
+        found.warning(
+            "stork-claims",
+            f"{len(unbound)} claims are not bound: Stork counts them as migrated volumes and brings nothing: "
+            f"{listed(unbound)}.",
+            objects=unbound,
+        )
+    if not other and not unbound:
+        found.ok("stork-claims", f"{len(found.taken.claims)} claims, all of them Portworx' and bound.")
+
+
+def _left(found: Survey) -> None:
+    """What people would miss. What every cluster makes for itself is not told."""
+    quiet = ("every cluster makes its own", "its volume is not Portworx'")
+    missed = [each for each in found.taken.left if each.reason not in quiet]
+    for reason in dict.fromkeys(each.reason for each in missed):
+        names = [str(each) for each in missed if each.reason == reason]
+        found.warning("stork-left", f"{listed(names)}: {reason}.", objects=names)
+    if found.taken.unreadable:
+        kinds = listed(sorted(set(found.taken.unreadable)))
+        found.warning("stork-left", f"Our account may not list {kinds}: what Stork takes of them is not known.")
+    if tokens := [
+        f"Secret {each['metadata']['namespace']}/{each['metadata']['name']}"
+        for each in found.taken.objects
+        if each["kind"] == "Secret" and each.get("type") == "kubernetes.io/service-account-token"
+    ]:
+        found.warning(
+            "stork-token-secrets",
+            f"{listed(tokens)}: Stork reports them as migrated, and the destination deletes them at once.",
+            objects=tokens,
+            why="They name the uid of the source's service account.",
+        )
+    hosts = [host for each in found.taken.objects for host in _hosts(each)]
+    if hosts:
+        found.warning(
+            "stork-hosts",
+            f"The hosts stay those of the source: {listed(hosts)}.",
+            remedy="Point their DNS at the destination, or change them there.",
+        )
+
+
+def _hosts(obj: Object) -> list[str]:
+    spec = obj.get("spec") or {}
+    if obj["kind"] == "Route":
+        return [spec["host"]] if spec.get("host") else []
+    return [each["host"] for each in spec.get("rules") or () if each.get("host")] if obj["kind"] == "Ingress" else []
+
+
+# -- the destination
+
+
+def _replaced(connection: Connection, side: Side, found: Survey) -> None:
+    """Objects of the same name that somebody else made there: Stork deletes them and makes its own."""
+    present: dict[tuple[str, str], dict[str, Object]] = {}
+    others = []
+    for each in found.taken.objects:
+        metadata = each["metadata"]
+        namespace = metadata.get("namespace", "")
+        if each["kind"] in ("PersistentVolume", "ServiceAccount") or not namespace:
+            continue
+        resource = connection.discovery().by_kind(each["apiVersion"], each["kind"])
+        if resource is None:
+            continue
+        key = resource.name, namespace
+        if key not in present:
+            try:
+                rows = list(connection.list(resource, namespace))
+            except (errors.Forbidden, errors.NotFound):
+                rows = []
+            present[key] = {row["metadata"]["name"]: row for row in rows}
+        other = present[key].get(metadata["name"])
+        if other is not None and (other["metadata"].get("annotations") or {}).get(f"{GROUP}/migrated") != "true":
+            others.append(f"{each['kind']} {namespace}/{metadata['name']}")
+    if others:
+        found.warning(
+            "stork-replaced",
+            f"The {side} has {len(others)} objects of these names that no Migration brought: {listed(others)}.",
+            objects=others,
+            why="Stork deletes what differs and makes its own; a Service gets another address and load balancer.",
+        )
+    else:
+        found.ok("stork-replaced", f"Nothing of the {side} is in the way.")
