@@ -18,6 +18,8 @@ from migrations_app.models import (
     Stage,
     Status,
 )
+from migrations_app.plans.models import MigrationPlan, PlannedObject, PlanStatus, PlanStep
+from migrations_app.resources.spec import Spec
 from teams.models import Membership, Role, Team
 
 PASSWORD = "correct-horse-battery"
@@ -179,6 +181,114 @@ def migration_under_way(pair: ClusterPair, name: str = "cmsmigration", **fields:
     return made
 
 
+PLANNED = (
+    # group, version, kind, resource, name, action, what it needs
+    ("", "v1", "ServiceAccount", "serviceaccounts", "cms", "unchanged", ()),
+    ("", "v1", "Secret", "secrets", "mysql-pass", "create", ()),
+    ("", "v1", "ConfigMap", "configmaps", "mysql-config", "update", ()),
+    ("", "v1", "ConfigMap", "configmaps", "wordpress-config", "create", ()),
+    ("", "v1", "Service", "services", "wordpress", "conflict", ()),
+    ("apps", "v1", "Deployment", "deployments.apps", "mysql", "create", (("", "Secret", "cms", "mysql-pass"),)),
+    ("apps", "v1", "Deployment", "deployments.apps", "wordpress", "create", (("", "Secret", "cms", "mysql-pass"),)),
+    ("route.openshift.io", "v1", "Route", "routes.route.openshift.io", "wp", "refused", ()),
+    ("apps", "v1", "ReplicaSet", "replicasets.apps", "mysql-6d4f", "left-out", ()),
+)
+PLAN_CHECKS = [
+    {
+        "code": "storage-class",
+        "status": "pass",
+        "title": "Storage classes",
+        "message": "prod has every class that is needed.",
+        "objects": [],
+        "why": "",
+        "remedy": "",
+        "command": "",
+    },
+    {
+        "code": "quota",
+        "status": "warning",
+        "title": "Quota",
+        "message": "The quota of cms leaves room for one more pod.",
+        "objects": ["ResourceQuota cms/compute"],
+        "why": "A second replica would not start.",
+        "remedy": "Raise the quota.",
+        "command": "kubectl -n cms edit resourcequota compute",
+    },
+]
+
+
+def plan(pair: ClusterPair, objects: int = 0, **fields: Any) -> MigrationPlan:
+    """A plan that is ready: the story's objects with one of each action, and as many more as are asked for."""
+    given: dict[str, Any] = {
+        "spec": Spec(namespaces=("cms",), storage_class_mapping=pair.storage_class_mapping).to_dict(),
+        "status": PlanStatus.READY,
+        "step": PlanStep.OBJECTS,
+        "computed_at": timezone.now(),
+        "next_look_at": None,
+        "checks": PLAN_CHECKS,
+        "claims": [
+            {
+                "namespace": "cms",
+                "name": "px-mysql-pvc",
+                "capacity_bytes": 2048 * MEBIBYTE,
+                "source_class": "gp3",
+                "destination_class": "gp3-csi",
+                "access_modes": ["ReadWriteOnce"],
+                "volume_mode": "Filesystem",
+                "phase": "Bound",
+            }
+        ],
+    }
+    made = MigrationPlan.objects.create(team=pair.team, pair=pair, **given | fields)
+    rows = []
+    for order, (group, version, kind, resource, name, action, needs) in enumerate(PLANNED):
+        differs = action in ("update", "conflict")
+        rows.append(
+            PlannedObject(
+                plan=made,
+                order=order,
+                group=group,
+                version=version,
+                kind=kind,
+                resource=resource,
+                source_namespace="cms",
+                namespace="cms",
+                name=name,
+                action=action,
+                included=action != "left-out",
+                reason={
+                    "conflict": "The destination already has a different object of this name.",
+                    "refused": "host wp.example.com is taken",
+                    "left-out": "is made again by its owner, Deployment mysql",
+                }.get(action, ""),
+                diff=[{"path": "spec.type", "before": "ClusterIP", "after": "NodePort"}] if differs else [],
+                warnings=["spec.host is deprecated"] if action == "refused" else [],
+                needs=[[*key, False] for key in needs],
+            )
+        )
+    rows += [
+        PlannedObject(
+            plan=made,
+            order=len(PLANNED) + number,
+            version="v1",
+            kind=f"Kind{number % 40}",
+            group=f"group{number % 40}.example.com",
+            resource=f"kind{number % 40}s.group{number % 40}.example.com",
+            source_namespace=f"cms-{number % 3}",
+            namespace=f"cms-{number % 3}",
+            name=f"object-{number:05}",
+            action="create",
+            needs=[["", "Secret", "cms", "mysql-pass", False]] if number % 5 == 0 else [],
+        )
+        for number in range(objects)
+    ]
+    PlannedObject.objects.bulk_create(rows, batch_size=500)
+    included = sum(row.included for row in rows)
+    MigrationPlan.objects.filter(pk=made.pk).update(objects_total=included, objects_done=included)
+    made.refresh_from_db()
+    return made
+
+
 @dataclass
 class Company:
     """Two teams that must not see each other's things, and everybody in and beside them."""
@@ -193,6 +303,7 @@ class Company:
     staff: Any
     pair: ClusterPair
     migration: Migration
+    plan: MigrationPlan
 
     @property
     def source(self) -> Cluster:
@@ -219,4 +330,5 @@ def company() -> Company:
         staff=person("staff", is_staff=True),
         pair=pair_,
         migration=migration_under_way(pair_),
+        plan=plan(pair_),
     )

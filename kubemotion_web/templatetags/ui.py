@@ -21,6 +21,7 @@ from clusters.models import Health
 from kubemotion_web.templatetags.icons import PATHS
 from migrations_app.events import FoldedEvent
 from migrations_app.models import Migration, MigrationVolume, Stage, Status
+from migrations_app.plans.models import PlanStatus
 
 register = template.Library()
 
@@ -29,6 +30,7 @@ STATUS_LOOKS: dict[str, tuple[str, str]] = {
     Status.PENDING: ("", "pending"),
     Status.IN_PROGRESS: ("pf-m-blue", "running"),
     Status.SUCCESSFUL: ("pf-m-green", "successful"),
+    PlanStatus.READY: ("pf-m-green", "successful"),
     Status.PARTIAL_SUCCESS: ("pf-m-orange", "warning"),
     Status.FAILED: ("pf-m-red", "failed"),
     Status.CANCELLED: ("", "cancelled"),
@@ -53,7 +55,7 @@ def icon(name: str) -> SafeString:
 def state(value: Any) -> SafeString:
     """A status or health as a label with icon and word."""
     colour, name = STATUS_LOOKS[value]
-    word = dict([*Status.choices, *Health.choices])[value]
+    word = dict([*Status.choices, *PlanStatus.choices, *Health.choices])[value]
     return label(word, colour, name)
 
 

@@ -56,8 +56,9 @@ class MigrationEngine(Protocol):
 class Foreseen:
     """One object of the source: what it would be on the destination, or why it stays behind.
 
-    `key` is group, kind, namespace and name on the source, and so are those of what it `needs`; `resource` names its
-    kind as a Selection does. `missing`: [{"needed", "reason", "optional"}] of what it refers to and does not go along.
+    `key` is group, kind, namespace and name on the source; `resource` names its kind as a Selection does; `needs` are
+    the keys of what it refers to, and whether it can do without. `missing`: [{"key", "needed", "reason", "optional"}]
+    of those that do not go along.
     """
 
     key: tuple[str, str, str, str]
@@ -65,7 +66,7 @@ class Foreseen:
     version: str
     wanted: dict[str, Any] | None
     reason: str = ""
-    needs: tuple[tuple[str, str, str, str], ...] = ()
+    needs: dict[tuple[str, str, str, str], bool] = field(default_factory=dict)
     missing: list[dict[str, Any]] = field(default_factory=list)
     # What is worth knowing about it, each continuing its name.
     notes: list[str] = field(default_factory=list)

@@ -130,7 +130,8 @@ def _write_rows(plan: MigrationPlan, lease: leases.Lease, foreseen: list[Foresee
         row.order, row.resource, row.version = place, each.resource, each.version
         row.group, row.kind, row.source_namespace, row.name = each.key
         row.namespace = each.wanted["metadata"].get("namespace", "") if each.wanted else _mapped(each, spec)
-        row.needs, row.missing, row.notes = [list(key) for key in each.needs], each.missing, each.notes
+        row.needs = [[*key, optional] for key, optional in each.needs.items()]
+        row.missing, row.notes = each.missing, each.notes
         if row.pk is None:
             row.included = each.wanted is not None
             row.action, row.reason = ("", "") if row.included else (PlannedAction.LEFT_OUT, each.reason)

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from clusters.models import ClusterPair
 from migrations_app.leased import Leased
+from migrations_app.resources.selection import BY_NAME
 from migrations_app.resources.spec import Spec
 from teams.models import TeamOwned
 
@@ -127,9 +128,9 @@ class PlannedObject(models.Model):
     warnings = models.JSONField(_("warnings"), default=list, blank=True)
     # What is worth knowing about it, each continuing its name.
     notes = models.JSONField(_("notes"), default=list, blank=True)
-    # [group, kind, namespace, name] of each object of the source that it refers to.
+    # [group, kind, namespace, name, optional] of each object of the source that it refers to.
     needs = models.JSONField(default=list, blank=True)
-    # [{"needed", "reason", "optional"}] of those that did not go along when the source was read.
+    # [{"key", "needed", "reason", "optional"}] of those that did not go along when the source was read.
     missing = models.JSONField(_("missing"), default=list, blank=True)
 
     class Meta:
@@ -153,6 +154,16 @@ class PlannedObject(models.Model):
     def key(self) -> str:
         """As a Selection names single objects: `plural.group/namespace/name`, of the source."""
         return f"{self.resource}/{self.source_namespace}/{self.name}"
+
+    @property
+    def shown_action(self) -> str:
+        """What becomes of it as the selection is now; empty where the destination was not asked yet."""
+        return self.action if self.included else PlannedAction.LEFT_OUT
+
+    @property
+    def shown_reason(self) -> str:
+        """Why that becomes of it."""
+        return self.reason if self.included or self.action == PlannedAction.LEFT_OUT else BY_NAME
 
     @property
     def api_version(self) -> str:

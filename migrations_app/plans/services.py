@@ -19,6 +19,7 @@ from audit.record import record
 from clusters.models import ClusterPair
 from migrations_app import choices as choosing
 from migrations_app import services as migrations
+from migrations_app.engines import Plan
 from migrations_app.models import DNS_LABEL, Migration
 from migrations_app.plans.models import MigrationPlan, PlannedAction, PlannedObject, PlanStatus, PlanStep
 from migrations_app.resources.spec import Selection, Spec
@@ -196,6 +197,13 @@ def migrate(plan: MigrationPlan, *, name: str = "", by: Actor) -> Migration:
         locked.migration = migrations.start(locked.team, pair=locked.pair, name=name or locked.name, by=by, **spec)
         locked.save(update_fields=["migration"])
     return locked.migration
+
+
+def checks_document(plan: MigrationPlan) -> dict[str, Any]:
+    """What preflight found, for people and programs outside of ours."""
+    found = Plan(plan.spec["namespaces"], plan.claims, {}, plan.checks)
+    at = plan.computed_at.isoformat() if plan.computed_at else None
+    return {**migrations.checks_document(plan.pair, found), "checked_at": at}
 
 
 def remove(plan: MigrationPlan, *, by: Actor) -> None:

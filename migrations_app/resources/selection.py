@@ -29,6 +29,11 @@ _OBJECT = re.compile(r"[^/\s]+/[^/\s]*/[^/\s]+")
 _KIND = re.compile(r"[a-z0-9*.?-]+")
 
 
+# Why an object stays that somebody took out, by itself or with its kind.
+BY_NAME = "is left out by name"
+WITH_ITS_KIND = "is left out with all "
+
+
 class SelectorError(ValueError):
     """Text that is no selector; the message says where it ends to be one."""
 
@@ -202,7 +207,7 @@ class Chooser:
         is asked, since the labels of what several applications share say nothing about one of them.
         """
         if object_name(resource, obj) in self._named_out:
-            return "is left out by name"
+            return BY_NAME
         if self.is_named(resource, obj):
             return ""
         labels = labels_of(obj)
@@ -218,7 +223,7 @@ class Chooser:
     def _kept_back(self, resource: str, *, needed: bool = False) -> str:
         included = self.selection.include_kinds
         if any(fnmatchcase(resource, kind) for kind in self.selection.exclude_kinds):
-            return f"is left out with all {resource}"
+            return f"{WITH_ITS_KIND}{resource}"
         if included and not needed and not any(fnmatchcase(resource, kind) for kind in included):
             return "is not of the kinds that were chosen"
         return ""

@@ -92,6 +92,7 @@ def main() -> None:
 
     def ready() -> None:
         told = {"migration": str(company.migration.pk), "pair": str(company.pair.pk), "team": str(company.team.pk)}
+        told["plan"] = str(company.plan.pk)
         print(json.dumps(told | {"cluster": str(company.source.pk), "store": str(company.store.pk)}), flush=True)
         threading.Thread(target=serve_requests, daemon=True).start()
 

@@ -35,6 +35,7 @@ STAFF = row(SIGN_IN, 403, 403, 403, 403, 403, 200)
 # The same where success answers with a redirect to the page of the object.
 OPERATE_POST = OPERATE | dict.fromkeys(("olivia", "alice", "staff"), 302)
 ADMINISTER_POST = ADMINISTER | dict.fromkeys(("alice", "staff"), 302)
+VIEW_REDIRECT = VIEW | dict.fromkeys(("bob", "olivia", "alice", "staff"), 302)
 OWN_TOKEN = row(SIGN_IN, 404, 404, 404, 302, 404, 404)
 
 
@@ -92,6 +93,19 @@ TABLE: dict[str, list[Ask]] = {
     "migration-checks": [
         Ask(OPERATE_SOMEWHERE | {"olivia": 422, "alice": 422, "staff": 422, "mallory": 302}, "", "post")
     ],
+    "plan-list": [Ask(SIGNED_IN)],
+    "plan-detail": [Ask(VIEW, "plan")],
+    "plan-progress": [Ask(VIEW, "plan")],
+    "plan-kind": [Ask(VIEW_REDIRECT, "plan")],
+    "plan-choose": [Ask(OPERATE_POST, "plan", "post", (("resource", "secrets"), ("whole", "0")))],
+    "plan-object": [Ask(VIEW, "planned-object")],
+    "plan-object-yaml": [Ask(OPERATE, "planned-object")],
+    "plan-checks": [Ask(VIEW, "plan")],
+    # The clusters cannot be asked here, so that there is nothing to send.
+    "plan-export": [Ask(OPERATE_POST, "plan"), Ask(ADMINISTER_POST, "plan", "get", (("secrets", "1"),))],
+    "plan-look-again": [Ask(OPERATE_POST, "plan", "post")],
+    "plan-migrate": [Ask(OPERATE_POST, "plan", "post")],
+    "plan-remove": [Ask(OPERATE, "plan"), Ask(OPERATE_POST, "plan", "post")],
     "migration-detail": [Ask(VIEW, "migration")],
     "migration-events": [Ask(VIEW, "migration")],
     "migration-cancel": [Ask(OPERATE, "migration"), Ask(OPERATE_POST, "migration", "post")],
@@ -127,6 +141,10 @@ def arguments(company: factories.Company, of: str) -> list[Any]:
             return [company.pair.pk] + (["cms", "sched1", "suspend"] if of == "schedule" else [])
         case "migration":
             return [company.migration.pk]
+        case "plan":
+            return [company.plan.pk]
+        case "planned-object":
+            return [company.plan.pk, company.plan.objects_planned.first().pk]
         case "team":
             return [company.team.pk]
         case "member":

@@ -48,7 +48,7 @@ def foresee(pair: ClusterPair, spec: Spec, *, migration_id: str) -> list[Foresee
                 resource=_name(discovery.by_kind(obj["apiVersion"], obj["kind"]), obj["kind"]),
                 version=wanted["apiVersion"].rpartition("/")[2],
                 wanted=wanted,
-                needs=tuple(dict.fromkeys(each.key for each in references(obj))),
+                needs=_needs(obj),
                 missing=missing.get(key, []),
                 notes=notes.get(key, []),
             )
@@ -61,6 +61,14 @@ def foresee(pair: ClusterPair, spec: Spec, *, migration_id: str) -> list[Foresee
     return found
 
 
+def _needs(obj: Object) -> dict[Key, bool]:
+    """What it refers to; optional only where every place that does so can do without."""
+    found: dict[Key, bool] = {}
+    for each in references(obj):
+        found[each.key] = each.optional and found.get(each.key, True)
+    return found
+
+
 def _by_key(collected: Collected) -> tuple[dict[Key, list[str]], dict[Key, list[dict[str, Any]]]]:
     """What is worth saying of an object, and what it refers to that does not go along."""
     notes: dict[Key, list[str]] = {}
@@ -70,7 +78,7 @@ def _by_key(collected: Collected) -> tuple[dict[Key, list[str]], dict[Key, list[
     for each in collected.missing:
         _group, kind, namespace, name = each.needed
         needed = f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
-        lacking = {"needed": needed, "reason": each.reason, "optional": each.optional}
+        lacking = {"key": list(each.needed), "needed": needed, "reason": each.reason, "optional": each.optional}
         missing.setdefault(each.user, []).append(lacking)
     return notes, missing
 
