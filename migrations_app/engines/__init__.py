@@ -66,6 +66,8 @@ class Foreseen:
     version: str
     wanted: dict[str, Any] | None
     reason: str = ""
+    # It was to go along, and cannot be made into what was asked for.
+    refused: bool = False
     needs: dict[tuple[str, str, str, str], bool] = field(default_factory=dict)
     missing: list[dict[str, Any]] = field(default_factory=list)
     # What is worth knowing about it, each continuing its name.

@@ -85,7 +85,8 @@ def _check(plan: MigrationPlan, lease: leases.Lease) -> None:
     _update(plan, lease, status=PlanStatus.IN_PROGRESS)
     found = engine_for(plan.pair).plan(plan.pair, plan.asked())
     claims = found.claims if plan.asked().include_volumes else []
-    _update(plan, lease, claims=claims, checks=found.checks, step=PlanStep.OBJECTS, reason="", failed_looks=0)
+    told = {"claims": claims, "checks": found.checks, "kinds": found.objects}
+    _update(plan, lease, **told, step=PlanStep.OBJECTS, reason="", failed_looks=0)
 
 
 def _foresee(plan: MigrationPlan, lease: leases.Lease, engine: ForeseesObjects) -> bool:
@@ -94,14 +95,14 @@ def _foresee(plan: MigrationPlan, lease: leases.Lease, engine: ForeseesObjects) 
     lease.renew()
     foreseen = engine.foresee(plan.pair, spec, migration_id=migration_id)
     _write_rows(plan, lease, foreseen)
-    reasons = {each.key: each.reason for each in foreseen if each.wanted is None}
+    behind = {each.key: each for each in foreseen if each.wanted is None}
     waiting = {_key(row): row for row in plan.objects_planned.filter(action="", included=True)}
     objects, rows = [], {}
     for each in foreseen:
         if each.wanted is not None and (row := waiting.pop(each.key, None)) is not None:
             objects.append(each.wanted)
             rows[key_of(each.wanted)] = row
-    _write_staying(lease, waiting, reasons)
+    _write_staying(lease, waiting, behind)
     answers = Answers(plan, lease, rows)
     done = engine.dry_run(
         plan.pair,
@@ -133,8 +134,8 @@ def _write_rows(plan: MigrationPlan, lease: leases.Lease, foreseen: list[Foresee
         row.needs = [[*key, optional] for key, optional in each.needs.items()]
         row.missing, row.notes = each.missing, each.notes
         if row.pk is None:
-            row.included = each.wanted is not None
-            row.action, row.reason = ("", "") if row.included else (PlannedAction.LEFT_OUT, each.reason)
+            row.included = each.wanted is not None or each.refused
+            row.action, row.reason = ("", "") if each.wanted is not None else (_stays(each), each.reason)
             new.append(row)
         elif not row.action:
             renewed.append(row)
@@ -150,11 +151,17 @@ def _mapped(each: Foreseen, spec: Any) -> str:
     return spec.namespace_for(each.key[2]) if each.key[2] else ""
 
 
-def _write_staying(lease: leases.Lease, rows: dict[Key, PlannedObject], reasons: dict[Key, str]) -> None:
-    """What was to go along and does not: something keeps it back all the same, or it has gone from the source."""
+def _stays(each: Foreseen) -> PlannedAction:
+    return PlannedAction.REFUSED if each.refused else PlannedAction.LEFT_OUT
+
+
+def _write_staying(lease: leases.Lease, rows: dict[Key, PlannedObject], behind: dict[Key, Foreseen]) -> None:
+    """What was to go along and cannot: something keeps it back all the same, or it has gone from the source."""
     for key, row in rows.items():
         row.included, row.action = False, PlannedAction.LEFT_OUT
-        row.reason = reasons.get(key, "is not there on the source any more")
+        row.reason = "is not there on the source any more"
+        if (each := behind.get(key)) is not None:
+            row.included, row.action, row.reason = each.refused, _stays(each), each.reason
     with transaction.atomic():
         lease.renew()
         PlannedObject.objects.bulk_update(rows.values(), ["included", "action", "reason"], batch_size=ROWS_AT_ONCE)

@@ -65,6 +65,8 @@ class MigrationPlan(TeamOwned, Leased):
     # As in `engines.Plan`.
     claims = models.JSONField(_("claims"), default=list, blank=True)
     checks = models.JSONField(_("checks"), default=list, blank=True)
+    # Kind to count: all that is known of objects where another applies them (Stork).
+    kinds = models.JSONField(_("objects by kind"), default=dict, blank=True)
     computed_at = models.DateTimeField(_("computed"), null=True, blank=True)
     # The migration that was started from it; it takes the plan along when it goes.
     migration = models.OneToOneField(

@@ -10,11 +10,13 @@ from urllib.parse import quote
 from django.db.models import Count, Min, Q, QuerySet
 
 from migrations_app.plans.models import TROUBLED, MigrationPlan, PlannedAction, PlannedObject
+from migrations_app.resources.dry_run import PLAIN
 from migrations_app.resources.selection import BY_NAME, WITH_ITS_KIND
 
 Key = tuple[str, str, str, str]
 KEY = ("group", "kind", "source_namespace", "name")
 ROWS_PER_PAGE = 100
+CAVEATS_SHOWN = 5
 # Actions in the order in which a reader wants to know of them.
 SHOWN_FIRST = (
     PlannedAction.REFUSED,
@@ -153,6 +155,12 @@ def rows(plan: MigrationPlan, filters: Filters, resource: str = "") -> QuerySet[
     """The objects that fit the filter, in order, without what only their own page shows."""
     found = filters.apply(plan.objects_planned.all()).defer("diff", "needs", "missing")
     return found.filter(resource=resource) if resource else found
+
+
+def caveats(plan: MigrationPlan) -> list[tuple[str, int]]:
+    """What is to be said of objects that would be made, and of how many, the most frequent first."""
+    found = plan.objects_planned.filter(included=True, action=PlannedAction.CREATE).exclude(reason__in=["", PLAIN])
+    return list(found.values_list("reason").annotate(n=Count("pk")).order_by("-n", "reason")[:CAVEATS_SHOWN])
 
 
 def namespaces(plan: MigrationPlan) -> list[str]:

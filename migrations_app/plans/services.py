@@ -16,13 +16,14 @@ from django.utils.translation import gettext as _
 
 from audit.actor import Actor
 from audit.record import record
-from clusters.models import ClusterPair
+from clusters.models import ClusterPair, Engine
 from migrations_app import choices as choosing
 from migrations_app import services as migrations
 from migrations_app.engines import Plan
 from migrations_app.models import DNS_LABEL, Migration
 from migrations_app.plans.models import MigrationPlan, PlannedAction, PlannedObject, PlanStatus, PlanStep
 from migrations_app.resources.spec import Selection, Spec
+from migrations_app.stork_options import require_fitting
 from teams.models import Team
 from teams.refusals import Conflict, Refusal
 
@@ -47,13 +48,13 @@ def make(
     if pair.team_id != team.pk:
         raise Refusal(_("The pair belongs to another team."), {"pair": [_("The pair belongs to another team.")]})
     asked = choosing.checked(namespaces, choices)
+    require_fitting(pair, asked)
     if name:
         try:
             DNS_LABEL(name)
         except ValidationError as error:
             raise Refusal(str(DNS_LABEL.message), {"name": error.messages}) from None
-    classes = {**pair.storage_class_mapping, **asked.storage_class_mapping}
-    spec = dataclasses.replace(asked, storage_class_mapping=classes).to_dict()
+    spec = dataclasses.replace(asked, storage_class_mapping=_classes(pair, asked)).to_dict()
     try:
         with transaction.atomic():
             plan = MigrationPlan.objects.create(
@@ -68,6 +69,16 @@ def make(
             raise Conflict(_("This Idempotency-Key was used for a plan with other content. Use a new one.")) from None
         return earlier
     return plan
+
+
+def _classes(pair: ClusterPair, asked: Spec) -> dict[str, str]:
+    """The mapping of storage classes as it is now, so that a later change of the pair's does not change the plan.
+
+    Stork takes classes along under their names and refuses a mapping, whatever the pair says.
+    """
+    if pair.engine == Engine.PORTWORX:
+        return dict(asked.storage_class_mapping)
+    return {**pair.storage_class_mapping, **asked.storage_class_mapping}
 
 
 def look_again(plan: MigrationPlan, *, by: Actor) -> MigrationPlan:

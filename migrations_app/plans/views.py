@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from audit.actor import Actor
+from migrations_app.engines import ForeseesObjects, engine_for
 from migrations_app.models import ConflictPolicy
 from migrations_app.plans import contents, export, reading, services
 from migrations_app.plans.models import MigrationPlan, PlannedObject
@@ -53,7 +54,9 @@ def plan_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         **_head(request, plan),
         "filters": filters,
         "actions": [(each.value, each.label) for each in reading.SHOWN_FIRST],
+        "foresees": isinstance(engine_for(plan.pair), ForeseesObjects),
         "kinds": reading.kinds(plan, filters),
+        "caveats": reading.caveats(plan),
         "namespaces": reading.namespaces(plan),
         "verdicts": {"pass": 0, "warning": 0, "failure": 0} | Counter(each["status"] for each in plan.checks),
         "standing_out": sorted(

@@ -33,6 +33,7 @@ WORKERS = 4
 BINDINGS = {("rbac.authorization.k8s.io", kind) for kind in ("RoleBinding", "ClusterRoleBinding")}
 # As the plan says it; what is not named here is called the same.
 SHOWN = {Action.MADE: "unchanged", Action.LEND: "update"}
+PLAIN = "The server would make it"
 NOT_SERVED = "The destination does not serve {kind} of {version}. Install what defines it there."
 
 
@@ -139,7 +140,7 @@ class _Trial:
                 raise
             reason = f"It would be made after {needed}, without which the server cannot check it: {error.message}"
             return Decision(Action.CREATE, reason)
-        return Decision(Action.CREATE, "The server would make it", warnings=answer.warnings)
+        return Decision(Action.CREATE, PLAIN, warnings=answer.warnings)
 
     def _role_along(self, obj: Object) -> str | None:
         """The role that a binding grants, where it goes along: who grants it must hold its permissions."""

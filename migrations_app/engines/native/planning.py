@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from clusters.kube.connection import Connection
-from clusters.kube.discovery import Resource
+from clusters.kube.discovery import Discovery, Resource
 from clusters.kube.errors import NotFound
 from clusters.models import ClusterPair
 from migrations_app.engines import Contents, Foreseen
@@ -23,6 +23,7 @@ from migrations_app.resources.dry_run import Planned
 from migrations_app.resources.dry_run import dry_run as asked_of_each
 from migrations_app.resources.marks import key_of
 from migrations_app.resources.references import references
+from migrations_app.resources.rules import RuleError
 from migrations_app.resources.spec import Spec
 from migrations_app.resources.transform import transformed
 
@@ -36,29 +37,33 @@ def foresee(pair: ClusterPair, spec: Spec, *, migration_id: str) -> list[Foresee
         collected = collect(connection, spec)
         discovery = connection.discovery()
     notes, missing = _by_key(collected)
-    pairs = [(obj, transformed(obj, options)) for obj in collected.objects]
-    originals = {id(wanted): obj for obj, wanted in pairs}
-    found = []
-    for wanted in order.ordered(wanted for _obj, wanted in pairs):
+    originals: dict[int, Object] = {}
+    made, found = [], []
+    for obj in collected.objects:
+        try:
+            wanted = transformed(obj, options)
+        except RuleError as error:
+            found.append(_foreseen(obj, None, discovery, reason=str(error), refused=True))
+            continue
+        originals[id(wanted)] = obj
+        made.append(wanted)
+    for wanted in order.ordered(made):
         obj = originals[id(wanted)]
         key = key_of(obj)
-        found.append(
-            Foreseen(
-                key=key,
-                resource=_name(discovery.by_kind(obj["apiVersion"], obj["kind"]), obj["kind"]),
-                version=wanted["apiVersion"].rpartition("/")[2],
-                wanted=wanted,
-                needs=_needs(obj),
-                missing=missing.get(key, []),
-                notes=notes.get(key, []),
-            )
-        )
+        told = {"needs": _needs(obj), "missing": missing.get(key, []), "notes": notes.get(key, [])}
+        found.append(_foreseen(obj, wanted, discovery, **told))
     for left in collected.left_out:
         group, kind = left.key[:2]
         version = next(iter(discovery.versions_of(group, kind)), "")
         resource = discovery.by_kind(f"{group}/{version}" if group else version, kind)
         found.append(Foreseen(left.key, _name(resource, kind), version, None, left.reason))
     return found
+
+
+def _foreseen(obj: Object, wanted: Object | None, discovery: Discovery, **told: Any) -> Foreseen:
+    resource = discovery.by_kind(obj["apiVersion"], obj["kind"])
+    version = (wanted or obj)["apiVersion"].rpartition("/")[2]
+    return Foreseen(key_of(obj), _name(resource, obj["kind"]), version, wanted, **told)
 
 
 def _needs(obj: Object) -> dict[Key, bool]:
