@@ -86,6 +86,9 @@ class ObjectStoreSerializer(OwnedSerializer):
     secret_access_key = serializers.CharField(
         write_only=True, trim_whitespace=False, help_text="Never shown again; empty on a change keeps the old one."
     )
+    gives_temporary_keys = serializers.BooleanField(
+        read_only=True, help_text="Whether movers get temporary keys for their own volume's prefix, not the key pair."
+    )
 
     class Meta:
         model = ObjectStore
@@ -101,10 +104,13 @@ class ObjectStoreSerializer(OwnedSerializer):
             "ca_bundle",
             "access_key_id",
             "secret_access_key",
+            "sts_role_arn",
+            "sts_endpoint",
+            "gives_temporary_keys",
             *CHECKED,
             *OWNED,
         )
-        read_only_fields = (*CHECKED, *OWNED)
+        read_only_fields = ("gives_temporary_keys", *CHECKED, *OWNED)
         validators: tuple[Any, ...] = ()
 
 

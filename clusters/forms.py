@@ -153,9 +153,33 @@ class ObjectStoreForm(NameAndTeam):
         widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false", "class": "kmw-mono"}),
         help_text=_("PEM, where the certificate is not publicly trusted."),
     )
+    sts_role_arn = forms.CharField(
+        label=_("Role for movers"),
+        max_length=300,
+        required=False,
+        help_text=_(
+            "ARN of a role that the key pair may assume, so that movers get temporary keys. Amazon S3 needs it."
+        ),
+    )
+    sts_endpoint = forms.CharField(
+        label=_("STS endpoint"),
+        max_length=300,
+        required=False,
+        help_text=_("Where temporary keys are asked for; empty for the endpoint itself, and for Amazon's own."),
+    )
 
     def __init__(self, *args: Any, instance: ObjectStore | None = None, **kwargs: Any) -> None:
-        shown = ("name", "endpoint", "region", "bucket", "prefix", "path_style", "ca_bundle")
+        shown = (
+            "name",
+            "endpoint",
+            "region",
+            "bucket",
+            "prefix",
+            "path_style",
+            "ca_bundle",
+            "sts_role_arn",
+            "sts_endpoint",
+        )
         _begin_with(kwargs, instance, shown)
         super().__init__(*args, instance=instance, **kwargs)
         for secret in ("access_key_id", "secret_access_key"):

@@ -100,6 +100,22 @@ class ObjectStore(TeamOwned, Checked):
     )
     access_key_id = EncryptedTextField(_("access key id"))
     secret_access_key = EncryptedTextField(_("secret access key"))
+    sts_role_arn = models.CharField(
+        _("role for movers"),
+        max_length=300,
+        blank=True,
+        help_text=_(
+            "ARN of a role that the key pair may assume, so that movers get temporary keys. Amazon S3 needs it."
+        ),
+    )
+    sts_endpoint = models.CharField(
+        _("STS endpoint"),
+        max_length=300,
+        blank=True,
+        help_text=_("Where temporary keys are asked for; empty for the endpoint itself, and for Amazon's own."),
+    )
+    # What the last check that came so far found: whether it gives temporary keys, and holds them to their prefix.
+    has_session_policies = models.BooleanField(default=False, editable=False)
 
     class Meta:
         ordering = ["name"]
@@ -113,8 +129,18 @@ class ObjectStore(TeamOwned, Checked):
     def get_absolute_url(self) -> str:
         return reverse("object-store-detail", args=[self.pk])
 
+    @property
+    def wants_temporary_keys(self) -> bool:
+        """Whether somebody said how to get them: then nothing else will do."""
+        return bool(self.sts_role_arn or self.sts_endpoint)
+
+    @property
+    def gives_temporary_keys(self) -> bool:
+        """Whether movers get temporary keys, and not the store's own pair."""
+        return self.wants_temporary_keys or self.has_session_policies
+
     def to_audit(self) -> dict[str, Any]:
-        fields = ("name", "endpoint", "region", "bucket", "prefix", "path_style")
+        fields = ("name", "endpoint", "region", "bucket", "prefix", "path_style", "sts_role_arn", "sts_endpoint")
         return {field: getattr(self, field) for field in fields}
 
 

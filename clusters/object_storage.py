@@ -7,7 +7,7 @@ import hashlib
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import boto3
@@ -38,25 +38,35 @@ def require_certificates(pem: str) -> None:
         raise CaBundleError(_("The CA bundle is not a certificate in PEM.")) from None
 
 
-def client(store: ObjectStore) -> Any:
-    """A boto3 S3 client for the store, with time limits; nothing is sent yet.
+def client(
+    store: ObjectStore,
+    service: Literal["s3", "sts"] = "s3",
+    endpoint: str | None = None,
+    *,
+    keys: tuple[str, str, str] | None = None,
+) -> Any:
+    """A boto3 client for the store or what belongs to it, with time limits; nothing is sent yet.
 
-    Raises AddressRefusedError and CaBundleError.
+    `endpoint` is the store's unless given; `keys` (id, secret, token) stand in for the store's own. Raises
+    AddressRefusedError and CaBundleError.
     """
-    if store.endpoint:
-        require_allowed(store.endpoint)
+    endpoint = store.endpoint if endpoint is None else endpoint
+    if endpoint:
+        require_allowed(endpoint)
+    access_key_id, secret_access_key, token = keys or (store.access_key_id, store.secret_access_key, "")
     # A session of its own: boto3's default one is not made for several threads, and reads this server's credentials.
     session = boto3.session.Session(
-        aws_access_key_id=store.access_key_id,
-        aws_secret_access_key=store.secret_access_key,
+        aws_access_key_id=access_key_id,
+        aws_secret_access_key=secret_access_key,
+        aws_session_token=token or None,
         region_name=store.region,
     )
     return session.client(
-        "s3",
-        endpoint_url=store.endpoint or None,
+        service,
+        endpoint_url=endpoint or None,
         verify=_ca_file(store.ca_bundle) if store.ca_bundle.strip() else None,
         config=Config(
-            signature_version="s3v4",
+            signature_version="s3v4" if service == "s3" else None,
             connect_timeout=5,
             read_timeout=20,
             retries={"mode": "standard", "total_max_attempts": 3},
@@ -66,6 +76,12 @@ def client(store: ObjectStore) -> Any:
             response_checksum_validation="when_required",
         ),
     )
+
+
+def delete_quietly(s3: Any, bucket: str, key: str) -> None:
+    """Delete what a check wrote; where that fails it stays, and says itself that it may go."""
+    with contextlib.suppress(exceptions.ClientError, exceptions.BotoCoreError, ResponseParserError):
+        s3.delete_object(Bucket=bucket, Key=key)
 
 
 def _ca_file(pem: str) -> str:

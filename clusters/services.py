@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 
 from audit.actor import Actor
 from audit.record import record
-from clusters import object_storage
+from clusters import object_storage, temporary_keys
 from clusters.addresses import AddressRefusedError, require_allowed
 from clusters.connections import connect
 from clusters.kube import checks, errors, kubeconfig
@@ -32,6 +32,8 @@ from teams.models import Team
 from teams.refusals import Conflict, Refusal, Unavailable
 
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+ADDRESS = re.compile(r"https?://[^/@]+$")
+ROLE = re.compile(r"arn:[\w-]+:[\w-]+:[\w-]*:\w*:\S+")
 
 
 def health_of(found: Iterable[Check]) -> str:
@@ -162,6 +164,8 @@ def add_object_store(
     prefix: str = "kubemotion",
     path_style: bool = True,
     ca_bundle: str = "",
+    sts_role_arn: str = "",
+    sts_endpoint: str = "",
     by: Actor,
 ) -> ObjectStore:
     """A new object store, checked. Raises Refusal for values that cannot be, Conflict for a taken name."""
@@ -174,6 +178,8 @@ def add_object_store(
         "prefix": prefix,
         "path_style": path_style,
         "ca_bundle": ca_bundle,
+        "sts_role_arn": sts_role_arn,
+        "sts_endpoint": sts_endpoint,
         "access_key_id": access_key_id,
         "secret_access_key": secret_access_key,
     }
@@ -181,7 +187,7 @@ def add_object_store(
     with _saving(store):
         store.save()
         record(by, "object_store.add", store, after=store.to_audit())
-    return _keep(store, object_storage.check_object_store(store))
+    return _look_at_store(store)
 
 
 def update_object_store(store: ObjectStore, *, by: Actor, **changed: Any) -> ObjectStore:
@@ -196,13 +202,13 @@ def update_object_store(store: ObjectStore, *, by: Actor, **changed: Any) -> Obj
         store.save(update_fields=["name", *given])
         after = store.to_audit() | {key: "replaced" for key in (*secrets, "ca_bundle") if key in given}
         record(by, "object_store.change", store, before=before, after=after)
-    return _keep(store, object_storage.check_object_store(store)) if given else store
+    return _look_at_store(store) if given else store
 
 
 def check_object_store(store: ObjectStore, *, by: Actor) -> ObjectStore:
     """Try anew all that a migration does with the store."""
     before = store.health
-    _keep(store, object_storage.check_object_store(store))
+    _look_at_store(store)
     record(by, "object_store.check", store, before={"health": before}, after={"health": store.health})
     return store
 
@@ -210,6 +216,14 @@ def check_object_store(store: ObjectStore, *, by: Actor) -> ObjectStore:
 def remove_object_store(store: ObjectStore, *, by: Actor) -> None:
     """Forget the store; its objects stay. Raises Conflict while a pair uses it."""
     _remove(store, "object_store.remove", ClusterPair.objects.filter(object_store=store), by)
+
+
+def _look_at_store(store: ObjectStore) -> ObjectStore:
+    found = object_storage.check_object_store(store)
+    if all(each.status in ("ok", "warning") for each in found):
+        found.append(temporary_keys.check(store))
+        store.has_session_policies = found[-1].status == "ok"
+    return _keep(store, found, "has_session_policies")
 
 
 def _fill_store(store: ObjectStore, given: dict[str, Any]) -> None:
@@ -220,13 +234,23 @@ def _fill_store(store: ObjectStore, given: dict[str, Any]) -> None:
     store.endpoint = store.endpoint.rstrip("/")
     store.prefix = store.prefix.strip("/")
     if store.endpoint:
-        if not re.match(r"https?://[^/@]+$", store.endpoint):
+        if not ADDRESS.match(store.endpoint):
             wrong["endpoint"] = [_("Give the address alone, such as https://s3.example.com, without path or bucket.")]
         else:
             try:
                 require_allowed(store.endpoint)
             except AddressRefusedError as error:
                 wrong["endpoint"] = [str(error)]
+    store.sts_endpoint = store.sts_endpoint.rstrip("/")
+    if store.sts_endpoint:
+        try:
+            if not ADDRESS.match(store.sts_endpoint):
+                raise AddressRefusedError(_("Give the address alone, such as https://sts.example.com, without path."))
+            require_allowed(store.sts_endpoint)
+        except AddressRefusedError as error:
+            wrong["sts_endpoint"] = [str(error)]
+    if store.sts_role_arn and not ROLE.fullmatch(store.sts_role_arn):
+        wrong["sts_role_arn"] = [_("A role's ARN looks like arn:aws:iam::123456789012:role/movers.")]
     if not BUCKET.fullmatch(store.bucket):
         wrong["bucket"] = [_("A bucket's name has 3 to 63 lower-case letters, digits, hyphens and dots.")]
     if store.ca_bundle:
@@ -313,7 +337,7 @@ def check_pair(pair: ClusterPair, *, by: Actor) -> ClusterPair:
     before = pair.health
     _look_at_cluster(pair.source)
     _look_at_cluster(pair.destination)
-    _keep(pair.object_store, object_storage.check_object_store(pair.object_store))
+    _look_at_store(pair.object_store)
     _keep(pair, checks_of_pair(pair))
     record(by, "pair.check", pair, before={"health": before}, after={"health": pair.health})
     return pair

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from demo.trees import differences
-from migrations_app.engines.native import manifests
 from migrations_app.engines.native.sharing import MOST_IN_ONE, Company
 from migrations_app.models import Migration, MigrationVolume, Status
 from tests.engine.conftest import Estate, eventually, told
@@ -233,7 +232,3 @@ def test_nobody_joins_elsewhere_or_without_a_place(settings: Any) -> None:
     company.open("n", "here", sized(1), "first")
     assert company.join("other", "here", sized(1)) == ""
     assert company.join("n", "here", sized(1)) == "first"
-
-
-def test_the_policy_of_failures_is_for_every_container() -> None:
-    assert manifests.HOPELESS_EXIT_CODES == [2, 4, 5, 6, 7, 8]
