@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from django.db import transaction
 from django.db.models import F, QuerySet
@@ -50,6 +52,39 @@ def emit(
         # A page that cannot be told now catches up later; the migration goes on all the same.
         transaction.on_commit(lambda: live.event_stored(event), robust=True)
     return event
+
+
+@dataclass(frozen=True)
+class Said:
+    """One event that is still to be stored."""
+
+    reason: str
+    message: str
+    warning: bool = False
+    regarding: str = ""
+
+
+def emit_all(migration: Migration, said: Sequence[Said]) -> None:
+    """Store many events under the next numbers, in order: as `emit` does, with a few queries for all of them."""
+    if not said:
+        return
+    with transaction.atomic():
+        Migration.objects.filter(pk=migration.pk).update(last_event_seq=F("last_event_seq") + len(said))
+        migration.refresh_from_db(fields=["last_event_seq"])
+        first = migration.last_event_seq - len(said) + 1
+        stored = MigrationEvent.objects.bulk_create(
+            MigrationEvent(
+                migration=migration,
+                seq=first + place,
+                type=MigrationEvent.Type.WARNING if each.warning else MigrationEvent.Type.NORMAL,
+                reason=each.reason,
+                regarding=each.regarding,
+                message=each.message,
+            )
+            for place, each in enumerate(said)
+        )
+        for event in stored:
+            transaction.on_commit(partial(live.event_stored, event), robust=True)
 
 
 def since(migration: Migration, seq: int) -> QuerySet[MigrationEvent]:

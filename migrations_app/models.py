@@ -129,6 +129,9 @@ class Migration(TeamOwned, Leased):
     stork_object = models.JSONField(default=dict, blank=True, editable=False)
     # Made by others with kubectl or storkctl: this row only follows it.
     imported = models.BooleanField(_("imported"), default=False, editable=False)
+    # Asked for by somebody once it is finished; its status stays what it was.
+    rollback_requested_at = models.DateTimeField(_("roll-back requested"), null=True, blank=True, editable=False)
+    rolled_back_at = models.DateTimeField(_("rolled back"), null=True, blank=True, editable=False)
     # The 32-byte AES key (base64) of this migration's data; emptied at clean-up, which makes leftovers unreadable.
     data_key = EncryptedTextField(editable=False, blank=True, default="")
     cleaned_up = models.BooleanField(default=False, editable=False)
@@ -157,6 +160,10 @@ class Migration(TeamOwned, Leased):
     @property
     def is_cancelling(self) -> bool:
         return self.cancel_requested_at is not None and not self.is_finished
+
+    @property
+    def is_rolling_back(self) -> bool:
+        return self.rollback_requested_at is not None and self.rolled_back_at is None
 
     def elapsed(self) -> timedelta | None:
         """Time since the start, up to the end or to now; None before the start."""
@@ -272,10 +279,13 @@ class MigrationResource(models.Model):
     namespace = models.CharField(_("namespace"), max_length=63, blank=True)
     name = models.CharField(_("name"), max_length=253)
     status = models.CharField(_("status"), max_length=20, choices=Status.choices, default=Status.PENDING)
-    # created, updated, unchanged or refused; empty before the object was applied.
+    # created, updated, unchanged, skipped, refused, provisioned or purged; removed or restored after a roll-back;
+    # changing or purging while that is being done; empty before the object was looked at.
     action = models.CharField(_("action"), max_length=20, blank=True)
     # The uid that the destination gave to an object which this migration created: what roll-back may remove.
     created_uid = models.CharField(max_length=64, blank=True, editable=False)
+    # What was there before it was changed or purged, as `restoring.Former` in JSON: written down before that is done.
+    former = EncryptedTextField(blank=True, default="", editable=False)
     reason = models.TextField(_("reason"), blank=True)
     updated_at = models.DateTimeField(_("updated"), auto_now=True)
 

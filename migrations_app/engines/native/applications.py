@@ -7,6 +7,7 @@ applied but not written down is applied again, which finds the objects there wit
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -15,52 +16,97 @@ from django.db import transaction
 from clusters.kube.connection import Connection
 from migrations_app import events, live
 from migrations_app.engines.native import places
-from migrations_app.engines.native.claims import claims_in, volume_of
+from migrations_app.engines.native.claims import CLAIMS, claims_in, volume_of
+from migrations_app.engines.native.records import DONE, ENDS, PURGING, Records, key_of_row
 from migrations_app.engines.native.sides import destination_of, source_of
 from migrations_app.engines.native.survey import Wanted
+from migrations_app.events import Said
 from migrations_app.lease import Lease
-from migrations_app.models import Migration, MigrationResource, MigrationVolume, Status
-from migrations_app.resources import apply, collect, order, transform
+from migrations_app.models import Migration, MigrationResource, MigrationVolume, Status, earlier_over
+from migrations_app.resources import apply, order, purge
 from migrations_app.resources.apply import SUCCESS, Result
+from migrations_app.resources.collect import Collected, collect
 from migrations_app.resources.marks import key_of, migration_of
+from migrations_app.resources.owners import Owners
+from migrations_app.resources.restoring import Former
+from migrations_app.resources.transform import transformed
 
 Object = dict[str, Any]
 SLICE_SECONDS = 15.0
-BATCH_SECONDS = 0.3
-DONE = (Status.SUCCESSFUL, Status.FAILED)
 # Claims and their volumes are listed before all other objects.
 FIRST_OBJECT = 1000
+ROWS_AT_ONCE = 500
+PURGED_AT_ONCE = 50
+PURGED = "Deleted: an earlier migration had brought it, and the source has it no longer"
+
+
+@dataclass
+class Brought:
+    """What the source has for this migration: as it was collected, and as it is to be."""
+
+    namespaces: list[Object]
+    empty_claims: list[MigrationVolume]
+    collected: Collected = field(default_factory=lambda: Collected([], []))
+    objects: list[Object] = field(default_factory=list)
+    owners: Owners = field(default_factory=Owners)
 
 
 def step(migration: Migration, lease: Lease) -> timedelta | None:
     """Apply what is still to be applied; None when every object has been looked at. Raises RetriableError."""
-    source, destination = source_of(migration.pair), destination_of(migration.pair)
-    with source.asked() as connection:
-        namespaces = [connection.get("namespaces", name) for name in migration.namespaces]
-        empty = _claims_without_data(migration, connection)
-        objects = _objects(migration, lease, connection) if migration.include_resources else []
-    done = {(row.group, row.kind, row.namespace, row.name) for row in migration.resources.filter(status__in=DONE)}
+    with source_of(migration.pair).asked() as connection:
+        brought = _brought(migration, lease, connection)
+    done = {key_of_row(row): row for row in migration.resources.filter(status__in=DONE).defer("former")}
+    for key, row in done.items():
+        if row.created_uid or row.status == Status.FAILED:
+            brought.owners.note(key, row.created_uid)
     records = Records(migration, lease)
-    with destination.asked() as connection:
-        for namespace in namespaces:
+    stop_at = time.monotonic() + SLICE_SECONDS
+    with destination_of(migration.pair).asked() as connection:
+        for namespace in brought.namespaces:
             lease.renew()
             places.ensure_namespace(connection, migration, namespace)
-        for volume in [*migration.volumes.all(), *empty]:
+        for volume in [*migration.volumes.all(), *brought.empty_claims]:
             if ("", "PersistentVolumeClaim", volume.destination_namespace, volume.claim) not in done:
                 _report_claim(migration, volume, places.ensure_claim(connection, migration, volume), records)
         records.write()
+        spec = migration.spec()
+        earlier = earlier_over(migration.pair) - {str(migration.pk)}
         finished = apply.apply(
             connection,
-            [obj for obj in objects if key_of(obj) not in done],
+            [obj for obj in brought.objects if key_of(obj) not in done],
             migration_id=str(migration.pk),
             on_result=records.note,
-            stop_at=time.monotonic() + SLICE_SECONDS,
+            before_changes=records.before,
+            policy=spec.conflict_policy,
+            earlier=earlier,
+            owners=brought.owners,
+            stop_at=stop_at,
         )
-    records.write()
-    if not finished:
-        return timedelta(0)
+        records.write()
+        if not finished:
+            return timedelta(0)
+        _give_claims_their_owners(migration, connection, brought)
+        if spec.purge_deleted_resources and migration.include_resources:
+            outlived = purge.outlived(connection, brought.collected, brought.objects, spec, earlier)
+            if not _purge(connection, outlived, records, stop_at):
+                return timedelta(0)
     _note_vanished(migration, lease)
     return None
+
+
+def _brought(migration: Migration, lease: Lease, connection: Connection) -> Brought:
+    """What goes along; each object has its row afterwards."""
+    namespaces = [connection.get("namespaces", name) for name in migration.namespaces]
+    brought = Brought(namespaces, _claims_without_data(migration, connection))
+    if not migration.include_resources:
+        return brought
+    brought.collected = collect(connection, migration.spec())
+    options = Wanted.by(migration).options()
+    pairs = [(obj, transformed(obj, options)) for obj in brought.collected.objects]
+    brought.owners = Owners(pairs)
+    brought.objects = order.ordered(wanted for _obj, wanted in pairs)
+    _note_collected(migration, lease, brought.objects)
+    return brought
 
 
 def _claims_without_data(migration: Migration, connection: Connection) -> list[MigrationVolume]:
@@ -77,11 +123,7 @@ def _claims_without_data(migration: Migration, connection: Connection) -> list[M
     ]
 
 
-def _objects(migration: Migration, lease: Lease, connection: Connection) -> list[Object]:
-    """The objects as they are to be, in order; each has its row."""
-    collected = collect.collect(connection, migration.spec())
-    options = Wanted.by(migration).options()
-    wanted = order.ordered(transform.transformed(each, options) for each in collected.objects)
+def _note_collected(migration: Migration, lease: Lease, wanted: list[Object]) -> None:
     known = set(migration.resources.values_list("group", "kind", "namespace", "name"))
     rows = [
         MigrationResource(
@@ -96,60 +138,15 @@ def _objects(migration: Migration, lease: Lease, connection: Connection) -> list
         for place, obj in enumerate(wanted)
         if key_of(obj) not in known
     ]
-    if rows:
-        with transaction.atomic():
-            lease.renew()
-            MigrationResource.objects.bulk_create(rows, ignore_conflicts=True)
-            kinds = len({row.kind for row in rows})
-            events.emit(migration, "Collected", f"{len(rows)} resources of {kinds} kinds are to be applied")
-            transaction.on_commit(
-                lambda: live.state_changed(migration, resources=migration.resources.all()), robust=True
-            )
-    return wanted
-
-
-class Records:
-    """What became of objects, written down together every moment: rows and events, then one push."""
-
-    def __init__(self, migration: Migration, lease: Lease) -> None:
-        self._migration, self._lease = migration, lease
-        self._results: list[Result] = []
-        self._written_at = time.monotonic()
-
-    def note(self, result: Result) -> None:
-        self._results.append(result)
-        if time.monotonic() - self._written_at >= BATCH_SECONDS:
-            self.write()
-
-    def write(self) -> None:
-        """Raises LeaseLostError."""
-        results, self._results, self._written_at = self._results, [], time.monotonic()
-        if not results:
-            return
-        with transaction.atomic():
-            self._lease.renew()
-            rows = [self._write_one(result) for result in results]
-            transaction.on_commit(lambda: live.state_changed(self._migration, resources=rows), robust=True)
-
-    def _write_one(self, result: Result) -> MigrationResource:
-        row, _made = MigrationResource.objects.get_or_create(
-            migration=self._migration,
-            group=result.group,
-            kind=result.kind,
-            namespace=result.namespace,
-            name=result.name,
-            defaults={"version": result.version},
-        )
-        if row.status in DONE:
-            return row
-        row.status, row.action, row.reason = result.status, result.action, result.reason
-        row.created_uid = result.uid if result.action == "created" else ""
-        row.save()
-        said = f"{result.group}/{result.version}, Kind={result.kind} {result.namespace}/{result.name}: {result.reason}"
-        events.emit(
-            self._migration, result.status, said, warning=result.status != Status.SUCCESSFUL, regarding=str(row)
-        )
-        return row
+    if not rows:
+        return
+    with transaction.atomic():
+        lease.renew()
+        MigrationResource.objects.bulk_create(rows, ignore_conflicts=True, batch_size=ROWS_AT_ONCE)
+        kinds = len({row.kind for row in rows})
+        events.emit(migration, "Collected", f"{len(rows)} resources of {kinds} kinds are to be applied")
+        first = migration.resources.all()[:ROWS_AT_ONCE]
+        transaction.on_commit(lambda: live.state_changed(migration, resources=first), robust=True)
 
 
 def _report_claim(migration: Migration, volume: MigrationVolume, claim: Object, records: Records) -> None:
@@ -163,15 +160,53 @@ def _report_claim(migration: Migration, volume: MigrationVolume, claim: Object, 
     records.note(Result("", "v1", "PersistentVolumeClaim", *place, Status.SUCCESSFUL, action, SUCCESS, uid))
 
 
+def _give_claims_their_owners(migration: Migration, connection: Connection, brought: Brought) -> None:
+    """Claims came before what owns them: their references are pointed there now, as Stork does (its issue 1269)."""
+    for volume in [*migration.volumes.all(), *brought.empty_claims]:
+        metadata = volume.source_claim["metadata"]
+        owners = brought.owners.references(metadata.get("ownerReferences") or (), connection)
+        if not owners:
+            continue
+        claim = connection.get(CLAIMS, volume.claim, volume.destination_namespace)
+        if migration_of(claim) == str(migration.pk) and claim["metadata"].get("ownerReferences") != owners:
+            body = {"metadata": {"uid": claim["metadata"]["uid"], "ownerReferences": owners}}
+            connection.patch(CLAIMS, volume.claim, volume.destination_namespace, body)
+
+
+def _purge(connection: Connection, objects: list[Object], records: Records, stop_at: float) -> bool:
+    """Delete what outlived its original, the last first; whether there was time for all of it."""
+    objects = order.ordered(objects)[::-1]
+    for start in range(0, len(objects), PURGED_AT_ONCE):
+        if time.monotonic() > stop_at:
+            return False
+        batch = objects[start : start + PURGED_AT_ONCE]
+        records.before_purge({key_of(obj): Former(obj) for obj in batch})
+        for obj in batch:
+            group, kind, namespace, name = key_of(obj)
+            resource = connection.resource_of(obj)
+            connection.delete(resource, name, namespace or None, uid=obj["metadata"]["uid"])
+            records.note(Result(group, resource.version, kind, namespace, name, Status.SUCCESSFUL, "purged", PURGED))
+        records.write()
+    return True
+
+
 def _note_vanished(migration: Migration, lease: Lease) -> None:
     """Objects that were there when they were counted, and have gone from the source since."""
-    left = list(migration.resources.exclude(status__in=DONE))
+    left = list(migration.resources.exclude(status__in=DONE).defer("former"))
     if not left:
         return
     with transaction.atomic():
         lease.renew()
         for row in left:
-            row.status, row.reason = Status.FAILED, "It was deleted on the source before it could be applied."
-            row.save()
-            events.emit(migration, row.status, f"{row}: {row.reason}", warning=True, regarding=str(row))
+            if row.action == PURGING:
+                # A worker was cut short after it had deleted it.
+                row.status, row.action = Status.SUCCESSFUL, ENDS[PURGING]
+                row.reason = PURGED
+            else:
+                row.status, row.reason = Status.FAILED, "It was deleted on the source before it could be applied."
+        MigrationResource.objects.bulk_update(left, ["status", "action", "reason"], batch_size=ROWS_AT_ONCE)
+        events.emit_all(
+            migration,
+            [Said(row.status, f"{row}: {row.reason}", row.status == Status.FAILED, str(row)) for row in left],
+        )
         transaction.on_commit(lambda: live.state_changed(migration, resources=left), robust=True)

@@ -13,6 +13,8 @@ from migrations_app.models import Migration, MigrationVolume
 
 Object = dict[str, Any]
 CLAIMS = "persistentvolumeclaims"
+# Of a claim's metadata; the owners are looked up anew on the destination.
+CARRIED = ("labels", "annotations", "ownerReferences")
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def volume_of(migration: Migration, claim: Claim, destination_class: str) -> Mig
         source_class=claim.storage_class,
         destination_class=destination_class,
         source_claim={
-            "metadata": {key: metadata[key] for key in ("labels", "annotations") if key in metadata},
+            "metadata": {key: metadata[key] for key in CARRIED if key in metadata},
             "size": claim.size,
         },
     )

@@ -1,0 +1,87 @@
+"""What an earlier migration brought and the source has no longer: it is deleted on the destination, when asked.
+
+Only objects in the namespaces of the migration which an earlier one over the same pair made, and which carry its mark
+still. Never what others made, what a controller owns, what lies outside of namespaces (others may use it), or claims:
+their data would be lost. Kinds that could not be read on the source are left alone: nobody knows what it has of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from clusters.kube.connection import Connection
+from clusters.kube.discovery import Resource
+from clusters.kube.errors import Forbidden, Invalid, NotFound
+from migrations_app.resources.belonging import RECREATED, is_candidate
+from migrations_app.resources.collect import Collected
+from migrations_app.resources.marks import MIGRATION_LABEL, key_of, migration_of
+from migrations_app.resources.ownership import made_by
+from migrations_app.resources.spec import Spec
+
+Object = dict[str, Any]
+Key = tuple[str, str, str, str]
+WORKERS = 6
+
+
+def outlived(
+    connection: Connection, collected: Collected, wanted: Iterable[Object], spec: Spec, earlier: Collection[str]
+) -> list[Object]:
+    """The destination's objects that are to be purged, in no particular order. Raises KubeError.
+
+    `wanted` are the collected objects as they are to be: a user's rule may have given them other names.
+    """
+    if not earlier:
+        return []
+    there = on_the_source(collected, spec) | {key_of(obj) for obj in wanted}
+    unread = {each.resource for each in collected.skipped}
+    return [
+        obj
+        for resource, obj in marked(connection, spec.destination_namespaces())
+        if resource.name not in RECREATED
+        and is_candidate(resource)
+        and resource.name not in unread
+        and resource.api_version not in unread
+        and key_of(obj) not in there
+        and migration_of(obj) in earlier
+        and made_by(obj, migration_of(obj))
+    ]
+
+
+def on_the_source(collected: Collected, spec: Spec) -> set[Key]:
+    """The keys that the source's objects have on the destination, those that stay behind included."""
+    keys = [*(key_of(obj) for obj in collected.objects), *(each.key for each in collected.left_out)]
+    return {(group, kind, spec.namespace_for(namespace), name) for group, kind, namespace, name in keys}
+
+
+def marked(
+    connection: Connection, namespaces: Collection[str], migration_id: str = ""
+) -> Iterator[tuple[Resource, Object]]:
+    """What carries a migration's mark in the namespaces, of every kind that can be deleted; owned objects left out.
+
+    What has an owner goes with it, and may have our mark from it without being ours.
+    """
+    selector = f"{MIGRATION_LABEL}={migration_id}" if migration_id else MIGRATION_LABEL
+    resources = [
+        each
+        for each in connection.discovery().resources()
+        if each.namespaced and {"list", "create", "delete"} <= each.verbs
+    ]
+
+    def found(place: tuple[Resource, str]) -> list[Object]:
+        try:
+            return list(connection.list(place[0], place[1], label_selector=selector))
+        except (NotFound, Forbidden, Invalid):
+            return []
+
+    places = [(resource, namespace) for namespace in namespaces for resource in resources]
+    seen: set[str] = set()
+    with ThreadPoolExecutor(WORKERS, thread_name_prefix="marked") as pool:
+        for (resource, _namespace), objects in zip(places, pool.map(found, places), strict=True):
+            for obj in objects:
+                metadata = obj["metadata"]
+                # The same object may be served by two groups.
+                if metadata["uid"] not in seen and not metadata.get("ownerReferences"):
+                    seen.add(metadata["uid"])
+                    yield resource, obj
