@@ -44,7 +44,7 @@ def after_create(info: ResourceInfo, obj: Object, manager: str) -> list[Object]:
 
 
 def after_update(info: ResourceInfo, old: Object, new: Object, manager: str, subresource: str | None) -> list[Object]:
-    """The entries after an update: what it changed moves to the updating manager."""
+    """The entries after an update: what it changed moves to the updating manager. Those that it gives are the base."""
     node, containers, part = schema_of(info), _containers(info), subresource or ""
     before = managers.values(old, node, containers=containers)
     after = managers.values(new, node, containers=containers)
@@ -54,7 +54,10 @@ def after_update(info: ResourceInfo, old: Object, new: Object, manager: str, sub
     entries: list[Object] = []
     mine: set[managers.Path] = set()
     previous: Object | None = None
-    for each in old["metadata"].get("managedFields") or ():
+    for each in new["metadata"].get("managedFields") or ():
+        if not each:
+            # [{}] takes the object from everybody.
+            continue
         owned = managers.decode(each["fieldsV1"])
         if (each["manager"], each["operation"], each.get("subresource", "")) == (manager, "Update", part):
             mine, previous = owned - gone, each

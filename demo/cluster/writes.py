@@ -194,7 +194,9 @@ def update(
         if (info.name in COUNTED or info.custom is not None) and _spec_changed(info, old, obj):
             obj["metadata"]["generation"] = was.get("generation", 0) + 1
     obj["metadata"] = {**obj["metadata"], "uid": was["uid"], "resourceVersion": was["resourceVersion"]}
-    if _same(old, obj) and (track or _same_managers(old, obj)):
+    if track and not obj["metadata"].get("managedFields"):
+        obj["metadata"]["managedFields"] = was.get("managedFields") or []
+    if _same(old, obj) and _same_managers(old, obj):
         return old
     if track:
         owned = ownership.after_update(info, old, obj, manager, subresource)
