@@ -7,11 +7,22 @@ import re
 from django.utils.translation import gettext as _
 
 from clusters.kube.checks import Check
-from clusters.models import Cluster, ClusterPair, Health, ObjectStore
+from clusters.models import Cluster, ClusterPair, Engine, Health, ObjectStore, PortworxPairing
 
 
 def checks_of_pair(pair: ClusterPair) -> list[Check]:
     """The checks of the pair; nothing is asked over the network."""
+    if pair.engine == Engine.PORTWORX:
+        return [
+            _part("source", pair.source),
+            _part("destination", pair.destination),
+            _part("object-store", pair.object_store),
+            _different(pair),
+            _versions(pair),
+            _portworx(pair.source, "portworx-source"),
+            _portworx(pair.destination, "portworx-destination"),
+            _pairing(pair),
+        ]
     return [
         _part("source", pair.source),
         _part("destination", pair.destination),
@@ -52,6 +63,37 @@ def _different(pair: ClusterPair) -> Check:
     if not (pair.source.identity and pair.destination.identity):
         return Check(code, "skipped", _("Not known, because the namespace kube-system could not be read on both."))
     return Check(code, "ok", _("%(source)s and %(destination)s are different clusters.") % named)
+
+
+def _portworx(cluster: Cluster, code: str) -> Check:
+    """Portworx, Stork and the rights to use them, by the cluster's own checks."""
+    codes = ("portworx", "stork", "permissions-portworx")
+    found = [check for check in cluster.checks if check["code"] in codes]
+    bad = next((check for check in found if check["status"] != "ok"), None)
+    named = {"name": cluster.name}
+    if bad is not None:
+        return Check(code, "failure", f"{cluster.name}: {bad['message']}", bad["remedy"])
+    if not cluster.can_migrate_with_portworx:
+        message = _("No Portworx that can migrate is known on %(name)s.") % named
+        return Check(code, "failure", message, _("Check the cluster again."))
+    return Check(code, "ok", _("Portworx and Stork of %(name)s can migrate.") % named)
+
+
+def _pairing(pair: ClusterPair) -> Check:
+    """What Stork said of the ClusterPair when somebody last looked."""
+    code = "clusterpair"
+    pairing: PortworxPairing | None = getattr(pair, "portworx", None)
+    if pairing is None or pairing.looked_at is None:
+        return Check(code, "warning", _("The clusters are not paired yet."), _("Set the pair up."))
+    named = {
+        "name": str(pairing),
+        "storage": pairing.storage_status or _("blank"),
+        "scheduler": pairing.scheduler_status or _("blank"),
+    }
+    said = _("ClusterPair %(name)s: storage %(storage)s, scheduler %(scheduler)s.") % named
+    if pairing.is_ready:
+        return Check(code, "ok", said)
+    return Check(code, "failure", said, _("The steps below say why, and what to do."))
 
 
 def _versions(pair: ClusterPair) -> Check:

@@ -343,6 +343,12 @@ def check_pair(pair: ClusterPair, *, by: Actor) -> ClusterPair:
     return pair
 
 
+def keep_pair_checks(pair: ClusterPair) -> ClusterPair:
+    """Keep what the pair's checks say now, from what is kept about its parts; nothing is asked over the network."""
+    fresh = ClusterPair.objects.select_related("source", "destination", "object_store", "portworx").get(pk=pair.pk)
+    return _keep(fresh, checks_of_pair(fresh))
+
+
 def remove_pair(pair: ClusterPair, *, by: Actor) -> None:
     """Forget the pair. Raises Conflict while it has migrations."""
     used = pair.migrations.all()

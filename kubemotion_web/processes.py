@@ -59,7 +59,7 @@ def worker() -> Any:
 
 
 def sweeper() -> Any:
-    """Celery beat with its schedule in memory: it holds one entry, which is due every second."""
+    """Celery beat with its schedule in memory: all of its entries are due every second."""
     from celery.beat import Service
 
     return Service(app, scheduler_cls="celery.beat:Scheduler", max_interval=1)

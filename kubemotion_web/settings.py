@@ -145,6 +145,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE_FILENAME = str(STATE_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE = {
+    "sweep-pairs": {"task": "clusters.tasks.sweep_pairs", "schedule": 1.0, "options": {"expires": 5}},
     "sweep": {"task": "migrations_app.tasks.sweep", "schedule": 1.0, "options": {"expires": 5}},
 }
 

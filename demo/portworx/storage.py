@@ -7,6 +7,7 @@ more than that. The others are Portworx' own.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 SERVICE = "portworx-service"
+BACKUP_LOCATIONS = "backuplocations.stork.libopenstorage.org"
 PORT = 9001
 VERSION = "3.5.0.0-7f2a1c4"
 
@@ -97,8 +99,29 @@ class Storage:
         return dict(self._data["credentials"][-1])
 
     def credential(self, name: str) -> Object | None:
-        """The credentials with this name or id."""
+        """The credentials with this name or id; those of a BackupLocation are called k8s/NAMESPACE/NAME."""
+        if name.startswith("k8s/"):
+            return self._of_location(*name.split("/")[1:3])
         return next((each for each in self.credentials if name in (each["name"], each["id"])), None)
+
+    def _of_location(self, namespace: str, name: str) -> Object | None:
+        """What a BackupLocation and its Secret say: Portworx reads them whenever it needs them."""
+        location = find(self.api, BACKUP_LOCATIONS, namespace, name)
+        secret = find(self.api, "secrets", namespace, (location or {}).get("location", {}).get("secretConfig") or "-")
+        if location is None or secret is None:
+            return None
+        values = {key: base64.b64decode(value).decode() for key, value in (secret.get("data") or {}).items()}
+        return {
+            "id": str(location["metadata"]["uid"]),
+            "name": f"k8s/{namespace}/{name}",
+            "provider": location["location"]["type"],
+            "access_key": values.get("accessKeyID", ""),
+            "secret_key": values.get("secretAccessKey", ""),
+            "region": values.get("region", ""),
+            "endpoint": values.get("endpoint", ""),
+            "bucket": values.get("path", ""),
+            "disable_ssl": values.get("disableSSL") == "true",
+        }
 
     def remove_credential(self, name: str) -> None:
         """Forget credentials. Raises StorageError."""

@@ -1,0 +1,91 @@
+"""The steps of taking a pair down on its clusters, and of forgetting it afterwards if that was asked."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from audit.actor import Actor
+from clusters import services
+from clusters.pairing.jobs import FOLLOW, Progress, codes_of
+from clusters.pairing.steps import Code, Outcome, State
+from clusters.pairing.work import StepFunction, Way, Work, run
+from clusters.portworx import backuplocation, clusterpair, credentials, discovery, following
+from teams.refusals import Refusal
+
+WAIT_SECONDS = 2.0
+
+
+def perform(progress: Progress) -> float | None:
+    """One look; the seconds until the next, None when the job is over."""
+    pairing = progress.pairing
+    with Work(pairing) as work:
+        functions: dict[Code, StepFunction] = {
+            Code.OBJECT: partial(_delete_object, progress, work.forth),
+            Code.OBJECT_BACK: partial(_delete_object, progress, work.back),
+            Code.LOCATION: partial(_delete_locations, work),
+            Code.CREDENTIALS: partial(_delete_credentials, work),
+        }
+        codes = codes_of(pairing, pairing.job, pairing.job_options)
+        again = run(progress, work, [(code, functions[code]) for code in codes])
+    if again is not None:
+        return again
+    services.keep_pair_checks(pairing.pair)
+    if pairing.job_options.get("forget") and all(step.state == State.OK for step in progress.steps.values()):
+        _forget(progress, codes[0])
+    return None
+
+
+def _forget(progress: Progress, code: Code) -> None:
+    try:
+        services.remove_pair(progress.pairing.pair, by=Actor(user=progress.pairing.requested_by))
+    except Refusal as refusal:
+        message = f"Everything is deleted on the clusters, but the pair itself is kept: {refusal}"
+        progress.end(code, Outcome(State.WARNING, message))
+
+
+def _delete_object(progress: Progress, way: Way) -> Outcome:
+    """The ClusterPair is deleted, and waited for: Stork undoes the pairing of the storage before it lets it go."""
+    namespace = progress.pairing.namespace
+    where = f"ClusterPair {namespace}/{way.name} on {way.origin.cluster.name}"
+    way.origin.connection.delete(clusterpair.RESOURCE, way.name, namespace)
+    state = following.read(way.origin.connection, way.name, namespace)
+    if state.exists:
+        said = next((each.message for each in reversed(state.events) if each.reason == "Deleting"), "")
+        if progress.elapsed() > FOLLOW:
+            remedy = "Look at Stork's log there: it has to take its finalizer off."
+            return Outcome(State.FAILURE, f"{where} is still being deleted.", remedy, said)
+        return Outcome(State.WAITING, f"{where} is being deleted.", said=said, again=WAIT_SECONDS)
+    if way.is_back:
+        progress.keep(back_storage_status="", back_scheduler_status="")
+    else:
+        progress.keep(storage_status="", scheduler_status="", remote_storage_id="")
+    return Outcome(State.OK, f"{where} is gone.")
+
+
+def _delete_locations(work: Work) -> Outcome:
+    for side in (work.source, work.destination):
+        backuplocation.delete(side.connection, work.pairing.object_name, work.pairing.namespace)
+    return Outcome(State.OK, "Secret and BackupLocation are gone on both clusters.")
+
+
+def _delete_credentials(work: Work) -> Outcome:
+    """Credentials serve every pair with the same destination: they go with the last one."""
+    words = []
+    for way in (work.forth, *([work.back] if work.pairing.both_directions else [])):
+        uuid = discovery.read_status(way.target.portworx).uuid
+        name = credentials.name_for(uuid)
+        if users := _users(way, uuid):
+            words.append(f"{name} stays, for {users} uses it too")
+            continue
+        for side in (way.target, way.origin):
+            credentials.delete(side.portworx, name)
+        words.append(f"{name} is gone on both clusters")
+    return Outcome(State.OK, "; ".join(words) + ".")
+
+
+def _users(way: Way, uuid: str) -> str:
+    """Another ClusterPair on the origin that needs the credentials; empty without one."""
+    for row in way.origin.connection.list(clusterpair.RESOURCE):
+        if (row.get("status") or {}).get("remoteStorageId") == uuid:
+            return f"ClusterPair {row['metadata']['namespace']}/{row['metadata']['name']}"
+    return ""
