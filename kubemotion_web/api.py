@@ -17,6 +17,7 @@ from audit.api import EntryViewSet
 from clusters.api import ClusterViewSet, ObjectStoreViewSet, PairViewSet
 from migrations_app.api import MigrationViewSet
 from migrations_app.schedules.api import ScheduleViewSet
+from migrations_app.transformations.api import TransformationViewSet
 from teams.api import UUID, TeamViewSet, TokenViewSet
 
 
@@ -38,6 +39,7 @@ router.register("object-stores", ObjectStoreViewSet, "api-object-store")
 router.register("pairs", PairViewSet, "api-pair")
 router.register(rf"pairs/(?P<pk>{UUID})/schedules", ScheduleViewSet, "api-schedule")
 router.register("migrations", MigrationViewSet, "api-migration")
+router.register("transformations", TransformationViewSet, "api-transformation")
 router.register("tokens", TokenViewSet, "api-token")
 router.register("audit", EntryViewSet, "api-audit")
 

@@ -9,6 +9,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from migrations_app import stork_options
+from migrations_app.resources import rules
 from migrations_app.resources.selection import Chooser
 from migrations_app.resources.spec import ConflictPolicy, Selection, Spec
 from teams.refusals import Refusal
@@ -154,6 +155,7 @@ def _transformations(given: Any) -> None:
     for each in given:
         if not isinstance(each, Mapping) or set(each) != {"name", "rules"} or not isinstance(each["name"], str):
             raise ValueError(_("A rule is an object with name and rules."))
+    rules.transformations(given)
 
 
 def _conflict_policy(given: Any) -> None:

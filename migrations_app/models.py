@@ -333,5 +333,6 @@ class MigrationEvent(models.Model):
         return f"{self.seq} {self.type} {self.reason}"
 
 
-# The models of plans are found here, as all models of the app are.
+# The models of plans and transformations are found here, as all models of the app are.
 from migrations_app.plans.models import MigrationPlan, PlannedObject  # noqa: E402, F401
+from migrations_app.transformations.models import ResourceTransformation  # noqa: E402, F401

@@ -9,6 +9,7 @@ from migrations_app import views
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("migrations_app.schedules.urls")),
     path("", include("migrations_app.plans.urls")),
+    path("", include("migrations_app.transformations.urls")),
     path("", views.dashboard, name="dashboard"),
     path("migrations/", views.migration_list, name="migration-list"),
     path("migrations/new/", views.migration_new, name="migration-new"),

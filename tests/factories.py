@@ -20,6 +20,8 @@ from migrations_app.models import (
 )
 from migrations_app.plans.models import MigrationPlan, PlannedObject, PlanStatus, PlanStep
 from migrations_app.resources.spec import Spec
+from migrations_app.transformations import services as transformations
+from migrations_app.transformations.models import ResourceTransformation
 from teams.models import Membership, Role, Team
 
 PASSWORD = "correct-horse-battery"
@@ -102,6 +104,13 @@ def pair(team: Team, name: str = "dev-to-prod", **fields: Any) -> ClusterPair:
 def migration(pair: ClusterPair, name: str = "cmsmigration", **fields: Any) -> Migration:
     """A migration that has not begun, unless `fields` say otherwise."""
     return Migration.objects.create(team=pair.team, pair=pair, name=name, **{"namespaces": ["cms"]} | fields)
+
+
+def transformation(team: Team, name: str = "small-web", **fields: Any) -> ResourceTransformation:
+    """Rules that set the replicas of a Deployment to one."""
+    source = "- conditions: {kinds: [deployments.apps]}\n  patches: [{op: replace, path: /spec/replicas, value: 1}]\n"
+    given = {"source": source, "rules": transformations.read(source)} | fields
+    return ResourceTransformation.objects.create(team=team, name=name, **given)
 
 
 def event(migration: Migration, reason: str, message: str, **fields: Any) -> MigrationEvent:

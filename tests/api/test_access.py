@@ -29,6 +29,17 @@ PAIR = {"name": "new", "source": "{source}", "destination": "{destination}", "ob
 SCHEDULE = {"name": "s", "namespace": "cms", "cluster_pair": "p", "namespaces": ["cms"], "policy": "daily"}
 RULE = {"name": "r", "namespace": "cms", "commands": [{"selector": {"app": "mysql"}, "command": "sync"}]}
 SUSPEND = {"namespace": "cms", "name": "s", "do": "suspend"}
+RULES_OF_A_TEAM = {
+    "name": "new",
+    "rules": [{"conditions": {}, "patches": [{"op": "remove", "path": "/metadata/labels/old"}]}],
+}
+TRIED = {
+    "cluster": "{source}",
+    "source": "- mergePatches: [{a: 1}]",
+    "resource": "secrets",
+    "namespace": "cms",
+    "name": "mysql",
+}
 MIGRATION = {"pair": "{pair}", "name": "new", "namespaces": ["cms"]}
 
 
@@ -109,6 +120,13 @@ RULES = [
     Rule("GET", "/migrations/{migration}/volumes/", None, VIEW),
     Rule("GET", "/migrations/{migration}/resources/", None, VIEW),
     Rule("GET", "/migrations/{migration}/events/", None, VIEW),
+    Rule("GET", "/transformations/", None, LIST),
+    Rule("POST", "/transformations/", {"team": "{team}", **RULES_OF_A_TEAM}, added(OPERATE)),
+    Rule("GET", "/transformations/{transformation}/", None, VIEW),
+    Rule("PATCH", "/transformations/{transformation}/", {"name": "renamed"}, OPERATE),
+    Rule("DELETE", "/transformations/{transformation}/", None, gone(OPERATE)),
+    # The cluster does not answer here; whoever operates nowhere is refused before it is asked for.
+    Rule("POST", "/transformations/preview/", TRIED, (401, 403, 400, 403, 400, 400, 400)),
     Rule("GET", "/tokens/", None, LIST),
     Rule("POST", "/tokens/", {"name": "new"}, added(LIST)),
     # Alice's token: nobody else's business, staff included.
@@ -150,6 +168,7 @@ def names(world: Company) -> dict[str, str]:
         "pair": world.pair.pk,
         "migration": world.migration.pk,
         "finished": finished.pk,
+        "transformation": factories.transformation(world.team).pk,
         "free_cluster": free_cluster.pk,
         "free_store": free_store.pk,
         "free_pair": free_pair.pk,
@@ -203,7 +222,7 @@ def test_every_route_of_the_api_is_in_the_table(names: dict[str, str]) -> None:
 def _shape(path: str) -> str:
     parts = path.strip("/").split("/")
     names = {1: "ID", 3: "NAME"}
-    fixed = {"plan", "policies", "rules", "act"}
+    fixed = {"plan", "preview", "policies", "rules", "act"}
     return "/".join(part if i not in names or part in fixed else names[i] for i, part in enumerate(parts))
 
 

@@ -106,6 +106,16 @@ TABLE: dict[str, list[Ask]] = {
     "plan-look-again": [Ask(OPERATE_POST, "plan", "post")],
     "plan-migrate": [Ask(OPERATE_POST, "plan", "post")],
     "plan-remove": [Ask(OPERATE, "plan"), Ask(OPERATE_POST, "plan", "post")],
+    "transformation-list": [Ask(SIGNED_IN)],
+    "transformation-add": [Ask(OPERATE_SOMEWHERE)],
+    "transformation-preview": [
+        Ask(OPERATE_SOMEWHERE, "", "post"),
+        # Charlie and Bob operate nowhere; Mallory does, but not this team's cluster.
+        Ask(OPERATE_SOMEWHERE | {"mallory": 404}, "", "post", (("cluster", "{cluster}"),)),
+    ],
+    "transformation-detail": [Ask(VIEW, "transformation")],
+    "transformation-edit": [Ask(OPERATE, "transformation")],
+    "transformation-remove": [Ask(OPERATE, "transformation"), Ask(OPERATE_POST, "transformation", "post")],
     "migration-detail": [Ask(VIEW, "migration")],
     "migration-events": [Ask(VIEW, "migration")],
     "migration-cancel": [Ask(OPERATE, "migration"), Ask(OPERATE_POST, "migration", "post")],
@@ -143,6 +153,8 @@ def arguments(company: factories.Company, of: str) -> list[Any]:
             return [company.migration.pk]
         case "plan":
             return [company.plan.pk]
+        case "transformation":
+            return [factories.transformation(company.team).pk]
         case "planned-object":
             return [company.plan.pk, company.plan.objects_planned.first().pk]
         case "team":
@@ -171,7 +183,8 @@ def test_everybody_gets_what_the_table_says(name: str, company: factories.Compan
             try:
                 with transaction.atomic():
                     path = reverse(name, args=arguments(company, ask.of))
-                    response = getattr(client, ask.method)(path, dict(ask.data))
+                    data = {key: value.format(cluster=company.source.pk) for key, value in ask.data}
+                    response = getattr(client, ask.method)(path, data)
                     got[who] = response.status_code
                     if who == "anonymous" and ask.expected[who] == SIGN_IN and name not in OPEN_REDIRECTS:
                         assert response["Location"].startswith(reverse("login")), response["Location"]

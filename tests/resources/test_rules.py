@@ -198,6 +198,16 @@ def test_values_of_objects_are_not_in_what_is_said() -> None:
         assert CANARY not in str(refused.value)
 
 
+@pytest.mark.parametrize("op", ["copy", "move"])
+@pytest.mark.parametrize("source", ["/data", "/data/password", "/stringData/password"])
+def test_values_of_a_secret_cannot_be_carried_to_where_they_are_shown(op: str, source: str) -> None:
+    secret = make("Secret", "s", metadata={"labels": {}}, data={"password": CANARY}, stringData={"password": CANARY})
+    with pytest.raises(RuleError, match="may not be carried out of data and stringData"):
+        after(secret, {"patches": [{"op": op, "from": source, "path": "/metadata/labels/x"}]})
+    within = after(secret, {"patches": [{"op": op, "from": "/data/password", "path": "/data/other"}]})
+    assert within["data"]["other"] == CANARY
+
+
 # -- merge patch
 
 

@@ -24,7 +24,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from migrations_app.resources.marks import describe
+from migrations_app.resources.marks import describe, type_of
 from migrations_app.resources.rules import patching, strategic
 from migrations_app.resources.rules.conditions import Conditions
 from migrations_app.resources.rules.errors import RuleError as RuleError
@@ -33,6 +33,7 @@ from migrations_app.resources.rules.errors import checked_list, checked_mapping,
 Object = dict[str, Any]
 PATCHES = ("patches", "mergePatches", "strategicPatches")
 MAX_RULES = 200
+SECRET_PATHS = ("/data", "/stringData")
 
 
 @dataclass(frozen=True)
@@ -110,9 +111,19 @@ def applied(obj: Object, source: Object, given: Sequence[Transformation]) -> Obj
         for rule in each.rules:
             with RuleError.about(f"{rule.label}, {describe(source)}"):
                 if rule.conditions.hold_for(source):
+                    _keep_secret(source, rule)
                     result = rule.apply(result)
                     _same_object(obj, result)
     return result
+
+
+def _keep_secret(source: Object, rule: Rule) -> None:
+    """Values of a Secret stay where they are hidden from whoever may not see them."""
+    if type_of(source) != ("", "Secret"):
+        return
+    for each in rule.patches:
+        if each.source.startswith(SECRET_PATHS) and not each.path.startswith(SECRET_PATHS):
+            raise RuleError(f"{each.op} {each.path}: values of a Secret may not be carried out of data and stringData.")
 
 
 def _same_object(before: Object, after: Object) -> None:
