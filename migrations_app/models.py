@@ -135,6 +135,8 @@ class Migration(TeamOwned, Leased):
     # The 32-byte AES key (base64) of this migration's data; emptied at clean-up, which makes leftovers unreadable.
     data_key = EncryptedTextField(editable=False, blank=True, default="")
     cleaned_up = models.BooleanField(default=False, editable=False)
+    # When it was last seen to that its movers' temporary keys are good for a while.
+    keys_looked_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     last_event_seq = models.PositiveBigIntegerField(default=0, editable=False)
 

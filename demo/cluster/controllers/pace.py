@@ -14,3 +14,5 @@ IMAGE_BACKOFF_SECONDS = 5.0
 LOOK_AGAIN_SECONDS = 1.0
 # How often a stream that follows a log looks for more.
 FOLLOW_SECONDS = 0.1
+# A real kubelet brings changed Secrets and ConfigMaps into running pods within a minute or two.
+REFRESH_SECONDS = 1.0

@@ -5,6 +5,7 @@ A claim's folder is its PersistentVolume's; the other kinds get folders of their
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import subprocess
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from demo.cluster.api import ClusterAPI
 
 log = logging.getLogger(__name__)
+# Volumes whose files are an object's content, and change with it.
+FOLLOWING = {"secret", "configMap", "projected"}
 
 
 class MountError(Exception):
@@ -114,8 +117,30 @@ def _write_items(folder: Path, source: Object, content: dict[str, bytes]) -> Non
         if item["key"] in content:
             path = folder / item["path"]
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content[item["key"]])
-            path.chmod(item.get("mode", source.get("defaultMode", 0o644)) | 0o600)
+            _replace(path, content[item["key"]], item.get("mode", source.get("defaultMode", 0o644)) | 0o600)
+
+
+def _replace(path: Path, content: bytes, mode: int) -> None:
+    """Write the file whole or not at all: whoever reads it meanwhile sees the old one or the new one."""
+    if path.exists() and path.read_bytes() == content:
+        return
+    new = path.with_name(f".{path.name}.new")
+    new.write_bytes(content)
+    new.chmod(mode)
+    new.replace(path)
+
+
+def changes_while_mounted(pod: Object) -> bool:
+    """Whether the pod mounts anything whose content follows an object."""
+    return any(volume.keys() & FOLLOWING for volume in mounted_volumes(pod))
+
+
+def refresh(api: ClusterAPI, pod: Object) -> None:
+    """Bring Secrets and ConfigMaps that have changed into the pod's folders; what is gone stays as it was."""
+    for volume in mounted_volumes(pod):
+        if volume.keys() & FOLLOWING:
+            with contextlib.suppress(ConfigError):
+                _mount(api, pod, volume)
 
 
 def _write_fields(folder: Path, pod: Object, source: Object) -> None:

@@ -21,6 +21,7 @@ from demo.cluster.controllers.loop import Object, find, is_pod_finished, update_
 from demo.cluster.controllers.pace import (
     IMAGE_BACKOFF_SECONDS,
     LOOK_AGAIN_SECONDS,
+    REFRESH_SECONDS,
     RESTART_BACKOFF_LIMIT_SECONDS,
     RESTART_BACKOFF_SECONDS,
 )
@@ -28,7 +29,15 @@ from demo.cluster.kubelet.addresses import host_address, pod_address
 from demo.cluster.kubelet.environment import ConfigError, environment, expand, with_folders
 from demo.cluster.kubelet.images import Place, image_of, is_mover, never_arriving, pull_error
 from demo.cluster.kubelet.logs import LogWriter, last_lines, log_path
-from demo.cluster.kubelet.mounts import MountError, limit_folder, mount_all, mounts_of, pod_folder
+from demo.cluster.kubelet.mounts import (
+    MountError,
+    changes_while_mounted,
+    limit_folder,
+    mount_all,
+    mounts_of,
+    pod_folder,
+    refresh,
+)
 from demo.cluster.kubelet.runs import Exit, ProcessRun, Run, TaskRun, idle
 from demo.cluster.kubelet.shell import script_of, work
 from demo.cluster.kubelet.status import ContainerState, pod_status
@@ -135,13 +144,24 @@ class PodWorker:
         self._api.record_event(involved, kind, reason, message, component="kubelet", host=pod["spec"]["nodeName"])
 
     async def _live(self) -> None:
-        spec = self._pod["spec"]
         await self._mount()
         self._has_sandbox = True
         self._report()
         await asyncio.sleep(0)
         self._address = self._address or pod_address(self._api, self._pod)
         background: list[asyncio.Task[None]] = []
+        if changes_while_mounted(self._pod):
+            background.append(asyncio.create_task(self._keep_fresh()))
+        try:
+            await self._run_containers(background)
+        finally:
+            for task in background:
+                task.cancel()
+        self._report()
+
+    async def _run_containers(self, background: list[asyncio.Task[None]]) -> None:
+        """Run the pod's containers to their ends; those that stay beside the others are added to `background`."""
+        spec = self._pod["spec"]
         for container in spec.get("initContainers", ()):
             if container.get("restartPolicy") == "Always":
                 background.append(asyncio.create_task(self._keep(container, "Always")))
@@ -149,17 +169,11 @@ class PodWorker:
             policy = "Never" if spec.get("restartPolicy") == "Never" else "OnFailure"
             await self._keep(container, policy)
             if self._states[container["name"]].exit_code:
-                self._report()
                 return
         policy = spec.get("restartPolicy", "Always")
-        try:
-            async with asyncio.TaskGroup() as group:
-                for container in spec["containers"]:
-                    group.create_task(self._keep(container, policy))
-        finally:
-            for task in background:
-                task.cancel()
-        self._report()
+        async with asyncio.TaskGroup() as group:
+            for container in spec["containers"]:
+                group.create_task(self._keep(container, policy))
 
     async def _mount(self) -> None:
         told = ""
@@ -173,6 +187,11 @@ class PodWorker:
                     self._event("Warning", refusal.reason, told)
                 self._report()
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
+
+    async def _keep_fresh(self) -> None:
+        while True:
+            await asyncio.sleep(REFRESH_SECONDS)
+            refresh(self._api, self._pod)
 
     async def _keep(self, container: Object, policy: str) -> None:
         """Run the container until the policy lets it rest."""

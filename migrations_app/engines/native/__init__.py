@@ -10,6 +10,7 @@
     settling.py       both of these, asked of the clusters for one volume, and with which others it fits in a pod
     sharing.py        several small volumes in one Job
     places.py         namespaces and claims on the destination
+    keys.py           movers' temporary keys, where the object store gives such
     movers.py         a volume's two movers and their Jobs: started, looked at, ended
     measuring.py      from progress lines to bars, a rate and the time to go
     volumes.py        the stage Volumes

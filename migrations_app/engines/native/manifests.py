@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings
 
 from clusters.models import ObjectStore
+from clusters.temporary_keys import TemporaryKeys
 from migrations_app.engines.native import privileges
 from migrations_app.engines.native.placement import Placement
 from migrations_app.engines.native.privileges import Direction, Power
@@ -26,6 +27,10 @@ BLOCK = "Block"
 # On Jobs and their pods: the volume that began it. On Secrets: whose they are.
 VOLUME_LABEL = "kubemotion.io/volume"
 CLAIMS_ANNOTATION = "kubemotion.io/claims"
+# On Secrets with temporary keys: the direction of their mover, and when they are over.
+KEYS_LABEL = "kubemotion.io/keys-for"
+EXPIRES_ANNOTATION = "kubemotion.io/keys-expire-at"
+KEYS_PATH, KEYS_FILE = "/keys", "keys.json"
 # Exit codes of the mover that trying again cannot mend: usage, refused store, integrity, no space, unreadable, foreign.
 HOPELESS_EXIT_CODES = [2, 4, 5, 6, 7, 8]
 RETRIES = 6
@@ -59,8 +64,13 @@ def prefix(migration: Migration, volume: MigrationVolume | None = None) -> str:
     return posixpath.join(*[part for part in parts if part])
 
 
-def secret(direction: Direction, migration: Migration, volume: MigrationVolume, owner: Object) -> Object:
-    """What the mover needs to know and nobody else may: it goes with its Job."""
+def secret(
+    direction: Direction, migration: Migration, volume: MigrationVolume, owner: Object, *, temporary: bool
+) -> Object:
+    """What the mover needs to know and nobody else may: it goes with its Job.
+
+    With `temporary` keys, those are in a Secret of their own, and the store's own pair stays here.
+    """
     store = migration.pair.object_store
     values = {
         "MOVER_S3_ENDPOINT": store.endpoint,
@@ -69,31 +79,73 @@ def secret(direction: Direction, migration: Migration, volume: MigrationVolume, 
         "MOVER_S3_PREFIX": prefix(migration, volume),
         "MOVER_S3_PATH_STYLE": str(store.path_style).lower(),
         "MOVER_S3_CA_BUNDLE_PEM": store.ca_bundle,
-        "AWS_ACCESS_KEY_ID": store.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": store.secret_access_key,
+        "AWS_ACCESS_KEY_ID": "" if temporary else store.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": "" if temporary else store.secret_access_key,
         "MOVER_DATA_KEY": migration.data_key,
         "MOVER_VOLUME": str(volume),
         "MOVER_BYTES_PER_SECOND": str(settings.MOVER_BYTES_PER_SECOND or ""),
     }
+    data = {name: _encoded(value) for name, value in values.items() if value}
+    return _secret(own_name(direction, volume), direction, migration, volume, owner, data)
+
+
+def keys_secret(
+    direction: Direction, migration: Migration, volume: MigrationVolume, owner: Object, keys: TemporaryKeys
+) -> Object:
+    """The mover's temporary keys, which are renewed while it works."""
+    name = keys_name(direction, volume)
+    made = _secret(name, direction, migration, volume, owner, keys_data(keys))
+    made["metadata"]["labels"][KEYS_LABEL] = direction
+    made["metadata"]["annotations"] = expiry(keys)
+    return made
+
+
+def keys_name(direction: Direction, volume: MigrationVolume) -> str:
+    """The name of the Secret with the mover's temporary keys."""
+    return f"{own_name(direction, volume)}-keys"
+
+
+def keys_data(keys: TemporaryKeys) -> dict[str, str]:
+    """The content of a Secret with these keys."""
+    return {KEYS_FILE: _encoded(keys.to_json())}
+
+
+def expiry(keys: TemporaryKeys) -> dict[str, str]:
+    """The annotation that says when the keys are over."""
+    return {EXPIRES_ANNOTATION: keys.expires_at.isoformat()}
+
+
+def has_temporary_keys(job: Object, volume: MigrationVolume) -> bool:
+    """Whether the volume's mover in this Job waits for a Secret with temporary keys."""
+    mounted = job["spec"]["template"]["spec"].get("volumes") or ()
+    return any(each["name"] == f"keys-{volume.pk}" for each in mounted)
+
+
+def _secret(
+    name: str,
+    direction: Direction,
+    migration: Migration,
+    volume: MigrationVolume,
+    owner: Object,
+    data: dict[str, str],
+) -> Object:
+    reference = {"apiVersion": "batch/v1", "kind": "Job"} | {key: owner["metadata"][key] for key in ("name", "uid")}
     return {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {
-            "name": own_name(direction, volume),
+            "name": name,
             "namespace": volume.namespace_of(direction),
             "labels": labels(migration, volume),
-            "ownerReferences": [
-                {
-                    "apiVersion": "batch/v1",
-                    "kind": "Job",
-                    "name": owner["metadata"]["name"],
-                    "uid": owner["metadata"]["uid"],
-                }
-            ],
+            "ownerReferences": [reference],
         },
         "type": "Opaque",
-        "data": {name: base64.b64encode(value.encode()).decode() for name, value in values.items() if value},
+        "data": data,
     }
+
+
+def _encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
 
 
 def job(
@@ -101,15 +153,19 @@ def job(
 ) -> Object:
     """The Job that carries the volumes, which are of one namespace, with this power and in this place."""
     first = volumes[0]
-    claims = [_claim_source(direction, volume) for volume in volumes]
+    temporary = migration.pair.object_store.gives_temporary_keys
+    shared = len(volumes) > 1
+    mounted = [_claim_source(direction, volume) for volume in volumes]
+    if temporary:
+        mounted += [_keys_source(direction, volume) for volume in volumes]
     pod: Object = {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 10,
         "securityContext": privileges.pod_context(power),
-        "containers": [_container(direction, volume, power, shared=len(volumes) > 1) for volume in volumes],
-        "volumes": [*claims, {"name": "tmp", "emptyDir": {}}],
+        "containers": [_container(direction, volume, power, shared=shared, temporary=temporary) for volume in volumes],
+        "volumes": [*mounted, {"name": "tmp", "emptyDir": {}}],
     }
     pod |= placement.spec()
     # Rather side by side than on each other's way to the network and the disks.
@@ -155,7 +211,13 @@ def _claim_source(direction: Direction, volume: MigrationVolume) -> Object:
     return {"name": f"data-{volume.pk}", "persistentVolumeClaim": source}
 
 
-def _container(direction: Direction, volume: MigrationVolume, power: Power, *, shared: bool) -> Object:
+def _keys_source(direction: Direction, volume: MigrationVolume) -> Object:
+    # For every user to read: the pod's may be any, and an fsGroup is not always given.
+    source = {"secretName": keys_name(direction, volume), "defaultMode": 0o444}
+    return {"name": f"keys-{volume.pk}", "secret": source}
+
+
+def _container(direction: Direction, volume: MigrationVolume, power: Power, *, shared: bool, temporary: bool) -> Object:
     raw = volume.volume_mode == BLOCK
     data = {"name": f"data-{volume.pk}", "mountPath": MOUNT_PATH, **({"readOnly": True} if direction == "push" else {})}
     # Side by side in one pod, small volumes need less each.
@@ -165,8 +227,12 @@ def _container(direction: Direction, volume: MigrationVolume, power: Power, *, s
         "MOVER_TERMINATION_LOG": "/dev/termination-log",
         "MOVER_VOLUME_MODE": volume.volume_mode,
         "MOVER_WORKERS": str(workers or ""),
+        "MOVER_CREDENTIALS_FILE": f"{KEYS_PATH}/{KEYS_FILE}" if temporary else "",
         "TMPDIR": "/tmp",
     }
+    mounts = [] if raw else [data]
+    if temporary:
+        mounts.append({"name": f"keys-{volume.pk}", "mountPath": KEYS_PATH, "readOnly": True})
     return {
         "name": container_name(volume),
         "image": settings.MOVER_IMAGE,
@@ -176,7 +242,7 @@ def _container(direction: Direction, volume: MigrationVolume, power: Power, *, s
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "resources": {"requests": requests, "limits": {"memory": "512Mi"}},
         "securityContext": privileges.container_context(direction, power, raw=raw),
-        "volumeMounts": [*([] if raw else [data]), {"name": "tmp", "mountPath": "/tmp"}],
+        "volumeMounts": [*mounts, {"name": "tmp", "mountPath": "/tmp"}],
         **({"volumeDevices": [{"name": data["name"], "devicePath": DEVICE_PATH}]} if raw else {}),
     }
 

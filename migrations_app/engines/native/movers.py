@@ -13,7 +13,7 @@ from typing import Any
 
 from clusters.kube import errors
 from clusters.kube.connection import Connection
-from migrations_app.engines.native import manifests
+from migrations_app.engines.native import keys, manifests
 from migrations_app.engines.native.privileges import Direction, Power
 from migrations_app.engines.native.settling import Surroundings
 from migrations_app.models import Migration, MigrationVolume
@@ -106,8 +106,21 @@ def ensure(
             job = connection.get(JOBS, name, namespace)
     # The Job comes first because it owns the Secrets; its pod waits until they are there.
     for each in carried:
-        _ensure_secret(connection, manifests.secret(direction, migration, each, job))
+        temporary = manifests.has_temporary_keys(job, each)
+        if temporary and not _has_secret(connection, manifests.keys_name(direction, each), namespace, job):
+            made = keys.make(direction, migration, each)
+            _ensure_secret(connection, manifests.keys_secret(direction, migration, each, job, made))
+        _ensure_secret(connection, manifests.secret(direction, migration, each, job, temporary=temporary))
     return power
+
+
+def _has_secret(connection: Connection, name: str, namespace: str, owner: Object) -> bool:
+    """Whether the Job has its Secret, and not an earlier Job's."""
+    try:
+        found = connection.get("secrets", name, namespace)
+    except errors.NotFound:
+        return False
+    return any(each["uid"] == owner["metadata"]["uid"] for each in found["metadata"].get("ownerReferences") or ())
 
 
 def _carried(direction: Direction, migration: Migration, volume: MigrationVolume) -> list[MigrationVolume]:

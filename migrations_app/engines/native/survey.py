@@ -29,7 +29,7 @@ from migrations_app.models import Migration, MigrationVolume
 from migrations_app.resources import apply
 from migrations_app.resources.collect import Collected, collect
 from migrations_app.resources.marks import migration_of
-from migrations_app.resources.preflight.result import SHOWN, Result, Verdict, failures
+from migrations_app.resources.preflight.result import SHOWN, Result, Verdict, failures, passed
 from migrations_app.resources.spec import Spec
 from migrations_app.resources.transform import Options, transformed
 
@@ -39,6 +39,7 @@ TITLES = {
     "permissions": "Permissions",
     "volumes": "Volumes",
     "mover-privileges": "Privileges of the movers",
+    "mover-keys": "Keys of the movers",
     "collection": "Objects that can be read",
     "storage-class": "Storage classes",
     "claims-in-the-way": "Claims that are there already",
@@ -54,6 +55,7 @@ MOVERS = (
     ("list", "pods", ""),
     ("get", "pods", "log"),
 )
+RENEWING = (("patch", "secrets", ""),)
 NEEDED = {
     "source": (("list", "persistentvolumeclaims", ""), *MOVERS),
     "destination": (("create", "persistentvolumeclaims", ""), *MOVERS),
@@ -151,6 +153,7 @@ def begin(migration: Migration, lease: Lease) -> None:
 def survey(wanted: Wanted) -> Survey:
     """Look at both sides; nothing is changed. Raises MigrationError where one does not let us in, RetriableError."""
     found = Survey()
+    _keys(wanted, found)
     source, destination = both_sides(wanted.pair)
     with source.asked(at_first=True) as connection:
         _namespaces(connection, source, wanted, found)
@@ -185,6 +188,22 @@ def survey(wanted: Wanted) -> Survey:
     return found
 
 
+def _keys(wanted: Wanted, found: Survey) -> None:
+    """Tell which keys of the object store movers get."""
+    if not wanted.spec.include_volumes:
+        return
+    store = wanted.pair.object_store
+    said = (
+        _("Movers get temporary keys of the object store %(store)s, each for the prefix of its own volume alone.")
+        if store.gives_temporary_keys
+        else _(
+            "Movers get the own key pair of the object store %(store)s, in a Secret that goes with them: it gives no "
+            "temporary keys that a session policy holds to a prefix."
+        )
+    )
+    found.checks.append(passed("mover-keys", TITLES["mover-keys"], said % {"store": store.name}))
+
+
 # -- the source
 
 
@@ -215,10 +234,11 @@ def _permissions(connection: Connection, side: Side, wanted: Wanted, found: Surv
     if not wanted.spec.include_volumes:
         return
     named = wanted.spec.namespaces if side.role == "source" else wanted.spec.destination_namespaces()
+    temporary = wanted.pair.object_store.gives_temporary_keys
     for namespace in named:
         missing = [
             f"{verb} {resource}{f'/{subresource}' if subresource else ''}"
-            for verb, resource, subresource in NEEDED[side.role]
+            for verb, resource, subresource in (*NEEDED[side.role], *(RENEWING if temporary else ()))
             if not connection.can_i(verb, resource, namespace, subresource=subresource)
         ]
         if missing:

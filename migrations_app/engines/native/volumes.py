@@ -7,6 +7,7 @@ from datetime import timedelta
 from django.utils import timezone
 
 from migrations_app.engines import MigrationError
+from migrations_app.engines.native import keys
 from migrations_app.engines.native.looking import look
 from migrations_app.engines.native.notes import Notes
 from migrations_app.engines.native.starting import start
@@ -26,6 +27,7 @@ def step(migration: Migration, lease: Lease) -> timedelta | None:
     moving = [volume for volume in unfinished if volume.status == Status.IN_PROGRESS]
     notes = Notes()
     if moving:
+        keys.renew_if_due(migration, lease, moving)
         look(migration, moving, notes)
     notes.write(migration, lease)
     if any(volume.status == Status.FAILED for volume in moving):
