@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 from audit.api import EntryViewSet
 from clusters.api import ClusterViewSet, ObjectStoreViewSet, PairViewSet
 from migrations_app.api import MigrationViewSet
+from migrations_app.plans.api import PlanViewSet
 from migrations_app.schedules.api import ScheduleViewSet
 from migrations_app.transformations.api import TransformationViewSet
 from teams.api import UUID, TeamViewSet, TokenViewSet
@@ -40,6 +41,7 @@ router.register("pairs", PairViewSet, "api-pair")
 router.register(rf"pairs/(?P<pk>{UUID})/schedules", ScheduleViewSet, "api-schedule")
 router.register("migrations", MigrationViewSet, "api-migration")
 router.register("transformations", TransformationViewSet, "api-transformation")
+router.register("plans", PlanViewSet, "api-plan")
 router.register("tokens", TokenViewSet, "api-token")
 router.register("audit", EntryViewSet, "api-audit")
 

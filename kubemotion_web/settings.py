@@ -226,6 +226,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None},
     "ENUM_NAME_OVERRIDES": {
         "MigrationStatus": "migrations_app.models.Status",
+        "PlanStatus": "migrations_app.plans.models.PlanStatus",
         "CheckStatus": ["ok", "warning", "failure", "skipped"],
         "ProblemStatus": ["warning", "failure"],
     },

@@ -14,20 +14,23 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import serializers, status
 from rest_framework.decorators import action
+from rest_framework.parsers import JSONParser
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from audit.actor import Actor
 from clusters.models import ClusterPair
-from migrations_app import events, services
+from migrations_app import events, idempotency, manifest, services
 from migrations_app.models import Migration, MigrationEvent, MigrationResource, MigrationVolume
+from migrations_app.spec_api import NAMES as SPEC_FIELDS
+from migrations_app.spec_api import SpecSerializer, plain
 from migrations_app.summary import Summary, summaries_of, summary_of
+from migrations_app.yaml_api import MEDIA_TYPE, YAMLParser, YAMLRenderer
 from teams import access
 from teams.access import Action
 from teams.api import StrictSerializer, TeamOwnedViewSet, VisibleField
 from teams.refusals import Refusal
-
-MOST_KEY_CHARACTERS = 100
 
 
 class SummarySerializer(serializers.Serializer[Any]):
@@ -40,16 +43,10 @@ class SummarySerializer(serializers.Serializer[Any]):
     last_event_seq = serializers.IntegerField(help_text="Number of the last event.")
 
 
-class Choice(StrictSerializer):
-    """What moves: a pair, namespaces of its source, and how storage classes translate."""
+class Choice(SpecSerializer):
+    """What moves: a pair, namespaces of its source, and whatever else a migration can be asked for."""
 
     pair = VisibleField(ClusterPair)
-    namespaces = serializers.ListField(child=serializers.CharField(max_length=63), min_length=1, max_length=100)
-    storage_class_mapping = serializers.DictField(
-        child=serializers.CharField(max_length=253),
-        required=False,
-        help_text="Source class to destination class; adds to, and wins over, the pair's mapping.",
-    )
 
 
 class PlanClaimSerializer(serializers.Serializer[Any]):
@@ -94,13 +91,11 @@ class MigrationListSerializer(serializers.ListSerializer[Any]):
         return super().to_representation(rows)
 
 
-class MigrationSerializer(StrictSerializer, serializers.ModelSerializer[Migration]):
+class MigrationSerializer(SpecSerializer, serializers.ModelSerializer[Migration]):
     pair = VisibleField(ClusterPair)
     name = serializers.CharField(
         required=False, allow_blank=True, max_length=63, help_text="Made from the first namespace if left out."
     )
-    namespaces = serializers.ListField(child=serializers.CharField(max_length=63), min_length=1, max_length=100)
-    storage_class_mapping = serializers.DictField(child=serializers.CharField(max_length=253), required=False)
     stage_times = serializers.DictField(child=serializers.DateTimeField(), read_only=True)
     created_by = serializers.CharField(read_only=True, allow_null=True, source="created_by.username", default=None)
     summary = serializers.SerializerMethodField()
@@ -113,11 +108,7 @@ class MigrationSerializer(StrictSerializer, serializers.ModelSerializer[Migratio
             "name",
             "team",
             "pair",
-            "namespaces",
-            "include_volumes",
-            "include_resources",
-            "start_applications",
-            "storage_class_mapping",
+            *SPEC_FIELDS,
             "stage",
             "status",
             "reason",
@@ -205,14 +196,7 @@ class MigrationViewSet(TeamOwnedViewSet):
         return pair
 
     @extend_schema(
-        parameters=[
-            OpenApiParameter(
-                "Idempotency-Key",
-                OpenApiTypes.STR,
-                OpenApiParameter.HEADER,
-                description="The same key with the same body starts one migration, however often it is sent.",
-            )
-        ],
+        parameters=[idempotency.PARAMETER],
         responses={201: MigrationSerializer, 200: MigrationSerializer},
         examples=[
             OpenApiExample(
@@ -230,19 +214,57 @@ class MigrationViewSet(TeamOwnedViewSet):
         """Start a migration. 200 instead of 201 where this Idempotency-Key had started it before."""
         given = self.validated()
         pair = self._pair(given)
-        key = request.headers.get("Idempotency-Key", "").strip() or None
-        if key is not None and len(key) > MOST_KEY_CHARACTERS:
-            raise Refusal(_("The Idempotency-Key is longer than %(most)s characters.") % {"most": MOST_KEY_CHARACTERS})
+        key = idempotency.key_of(request)
         known = key is not None and Migration.objects.filter(team=pair.team, idempotency_key=key).exists()
-        made = services.start(pair.team, pair=pair, **given, idempotency_key=key, by=Actor.of(request))
+        made = services.start(pair.team, pair=pair, **plain(given), idempotency_key=key, by=Actor.of(request))
         return self.answer(made, status.HTTP_200_OK if known else status.HTTP_201_CREATED)
+
+    @extend_schema(
+        request=OpenApiTypes.OBJECT,
+        responses={201: MigrationSerializer, 200: MigrationSerializer},
+        examples=[
+            OpenApiExample(
+                "A manifest",
+                request_only=True,
+                value={
+                    "apiVersion": manifest.API_VERSION,
+                    "kind": manifest.KIND,
+                    "metadata": {"name": "cmsmigration"},
+                    "spec": {"pair": "dev-to-prod", "namespaces": ["cms"], "namespaceMapping": {"cms": "cms-blue"}},
+                },
+            )
+        ],
+    )
+    @action(detail=False, methods=["post"], parser_classes=[YAMLParser, JSONParser])
+    def apply(self, request: Request) -> Response:
+        """Start the migration of a manifest, in YAML or JSON. 200 where it is there already as the manifest says."""
+        given = manifest.read(request.data, request.user)
+        pair = given.pop("pair")
+        serializer = self.get_serializer(data={**given, "pair": pair.pk})
+        try:
+            serializer.is_valid(raise_exception=True)
+            values = plain({key: value for key, value in serializer.validated_data.items() if key != "pair"})
+            made, is_new = services.apply(pair.team, pair=pair, **values, by=Actor.of(request))
+        except serializers.ValidationError as error:
+            detail: Any = error.detail
+            raise serializers.ValidationError(manifest.placed(detail)) from None
+        except Refusal as refusal:
+            refusal.errors = manifest.placed(refusal.errors)
+            raise
+        return self.answer(made, status.HTTP_201_CREATED if is_new else status.HTTP_200_OK)
+
+    @extend_schema(responses={(200, MEDIA_TYPE): OpenApiTypes.OBJECT, 200: OpenApiTypes.OBJECT}, filters=False)
+    @action(detail=True, renderer_classes=[YAMLRenderer, JSONRenderer])
+    def manifest(self, request: Request, pk: str) -> Response:
+        """The migration in declarative form, as `apply` takes it back: YAML, or JSON where that is accepted only."""
+        return Response(manifest.document(self.object_for(Action.VIEW)))
 
     @extend_schema(request=Choice, responses=PlanSerializer)
     @action(detail=False, methods=["post"])
     def plan(self, request: Request) -> Response:
         """What a migration would move, and what stands in its way. Nothing is touched."""
         given = self.validated(Choice)
-        plan = services.plan(self._pair(given), **given)
+        plan = services.plan(self._pair(given), **plain(given))
         return Response(PlanSerializer(asdict(plan)).data)
 
     @extend_schema(request=CancelSerializer, responses=MigrationSerializer)

@@ -18,6 +18,7 @@ from migrations_app import choices as choosing
 from migrations_app import events, live
 from migrations_app.engines import MigrationError, Plan, RetriableError, engine_for
 from migrations_app.models import DNS_LABEL, Migration
+from migrations_app.resources.spec import Spec
 from migrations_app.stork_options import require_fitting
 from teams.models import Team
 from teams.refusals import Conflict, Refusal
@@ -99,6 +100,25 @@ def start(
         message = _("The team already has a migration named %(name)s. Choose another name.") % {"name": name}
         raise Conflict(message, {"name": [message]}) from None
     return migration
+
+
+def apply(
+    team: Team, *, pair: ClusterPair, namespaces: list[str], name: str = "", by: Actor, **choices: Any
+) -> tuple[Migration, bool]:
+    """The team's migration of this name with this content, and whether it was started now. Raises Refusal, Conflict."""
+    if not name:
+        raise Refusal(_("A manifest names its migration."), {"name": [_("A manifest names its migration.")]})
+    known = Migration.objects.filter(team=team, name=name).first()
+    if known is None:
+        return start(team, pair=pair, namespaces=namespaces, name=name, by=by, **choices), True
+    asked = choosing.checked(namespaces, choices).to_dict()
+    present = Spec.from_dict({field: getattr(known, field) for field in asked}).to_dict()
+    unlike = [field for field, value in asked.items() if present[field] != value]
+    if known.pair_id != pair.pk or unlike:
+        unlike = unlike or ["pair"]
+        message = _("The team has a migration of this name with other %(fields)s. Give this one another name.")
+        raise Conflict(message % {"fields": ", ".join(unlike)}, {"name": [message % {"fields": ", ".join(unlike)}]})
+    return known, False
 
 
 def _same_or_conflict(earlier: Migration, content: dict[str, Any]) -> Migration:

@@ -20,11 +20,15 @@ class Caller:
     headers: dict[str, str]
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
+        return self.send(method, path, b"" if body is None else json.dumps(body).encode(), **headers)
+
+    def send(
+        self, method: str, path: str, data: bytes | str, content_type: str = "application/json", **headers: str
+    ) -> Any:
+        """A body as it is, of any type."""
         if not path.startswith("/api/"):
             path = f"/api/v1{path}"
-        data = b"" if body is None else json.dumps(body).encode()
-        given = {**self.headers, **headers}
-        return Client().generic(method, path, data, content_type="application/json", headers=given)
+        return Client().generic(method, path, data, content_type=content_type, headers={**self.headers, **headers})
 
     def get(self, path: str) -> Any:
         return self.call("GET", path)
@@ -64,7 +68,8 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     from clusters import object_storage, services, temporary_keys
     from clusters.kube import checks
     from migrations_app import services as migrations
-    from migrations_app.engines import Plan
+    from migrations_app.engines import Contents, Plan
+    from migrations_app.engines.native import planning
 
     monkeypatch.setattr(services, "_look_at_cluster", lambda cluster: services._keep(cluster, []))
     monkeypatch.setattr(object_storage, "check_object_store", lambda store: [checks.Check("put", "ok", "Fine.")])
@@ -73,5 +78,7 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         migrations,
         "plan",
-        lambda pair, namespaces, storage_class_mapping=None: Plan(namespaces, [], {"Deployment": 2}, []),
+        lambda pair, namespaces, **choices: Plan(namespaces, [], {"Deployment": 2}, []),
     )
+    monkeypatch.setattr(planning, "contents", lambda *_arguments, **_options: Contents(None, None, None))
+    monkeypatch.setattr(planning, "whole", lambda *_arguments, **_options: [])

@@ -43,6 +43,14 @@ TRIED = {
 MIGRATION = {"pair": "{pair}", "name": "new", "namespaces": ["cms"]}
 
 
+MANIFEST = {
+    "apiVersion": "kubemotion.io/v1alpha1",
+    "kind": "Migration",
+    "metadata": {"name": "new"},
+    "spec": {"pair": "dev-to-prod", "namespaces": ["cms"]},
+}
+
+
 class Rule(NamedTuple):
     """One verb on one route: what is sent, and the answers to CALLERS in order."""
 
@@ -61,6 +69,10 @@ LIST = (401, 200, 200, 200, 200, 200, 200)
 
 def gone(answers: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(204 if answer == 200 else answer for answer in answers)
+
+
+def made(answers: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(201 if answer == 200 else answer for answer in answers)
 
 
 def added(answers: tuple[int, ...]) -> tuple[int, ...]:
@@ -127,6 +139,22 @@ RULES = [
     Rule("DELETE", "/transformations/{transformation}/", None, gone(OPERATE)),
     # The cluster does not answer here; whoever operates nowhere is refused before it is asked for.
     Rule("POST", "/transformations/preview/", TRIED, (401, 403, 400, 403, 400, 400, 400)),
+    Rule("POST", "/migrations/apply/", MANIFEST, added(OPERATE)),
+    Rule("GET", "/migrations/{migration}/manifest/", None, VIEW),
+    Rule("GET", "/plans/", None, LIST),
+    Rule("POST", "/plans/", {"pair": "{pair}", "namespaces": ["cms"]}, added(OPERATE)),
+    Rule("GET", "/plans/{plan}/", None, VIEW),
+    Rule("DELETE", "/plans/{plan}/", None, gone(OPERATE)),
+    Rule("GET", "/plans/{plan}/objects/", None, VIEW),
+    Rule("GET", "/plans/{plan}/objects/{object}/", None, VIEW),
+    Rule("GET", "/plans/{plan}/objects/{object}/yaml/", None, OPERATE),
+    Rule("GET", "/plans/{plan}/lacks/", None, VIEW),
+    Rule("GET", "/plans/{plan}/checks/", None, VIEW),
+    Rule("POST", "/plans/{plan}/choose/", {"kinds": ["secrets"], "included": False}, OPERATE),
+    Rule("POST", "/plans/{plan}/look-again/", {}, OPERATE),
+    Rule("POST", "/plans/{plan}/migrate/", {}, made(OPERATE)),
+    Rule("GET", "/plans/{plan}/export/", None, OPERATE),
+    Rule("GET", "/plans/{plan}/export/?secrets=true", None, ADMINISTER),
     Rule("GET", "/tokens/", None, LIST),
     Rule("POST", "/tokens/", {"name": "new"}, added(LIST)),
     # Alice's token: nobody else's business, staff included.
@@ -175,6 +203,8 @@ def names(world: Company) -> dict[str, str]:
         "stork_pair": stork_pair.pk,
         "token": ApiToken.issue(world.alice, "hers")[0].pk,
         "entry": entry.pk,
+        "plan": world.plan.pk,
+        "object": world.plan.objects_planned.all()[0].pk,
     }
     return {key: str(value) for key, value in ids.items()}
 
@@ -220,9 +250,9 @@ def test_every_route_of_the_api_is_in_the_table(names: dict[str, str]) -> None:
 
 
 def _shape(path: str) -> str:
-    parts = path.strip("/").split("/")
+    parts = path.partition("?")[0].strip("/").split("/")
     names = {1: "ID", 3: "NAME"}
-    fixed = {"plan", "preview", "policies", "rules", "act"}
+    fixed = {"plan", "preview", "apply", "policies", "rules", "act"}
     return "/".join(part if i not in names or part in fixed else names[i] for i, part in enumerate(parts))
 
 
@@ -244,4 +274,4 @@ def _named(path: str) -> str:
     import re
 
     path = re.sub(r"\(\?P<pk>(?:[^()]|\([^()]*\))*\)", "ID", path)
-    return re.sub(r"\(\?P<username>[^()]*\)", "NAME", path)
+    return re.sub(r"\(\?P<(username|row)>[^()]*\)", "NAME", path)
