@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 _ERROR = re.compile(rb"\s*(<\?xml[^>]*>\s*)?<Error\b.{0,1000}?<Code>([^<]+)</Code>", re.DOTALL)
 _LONGEST_ERROR = 64 << 10
+_SKIPPED_AT_ONCE = 64 << 10
 _HOST_LABEL = re.compile(r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
 
 
@@ -48,15 +49,16 @@ class Page:
 class Body:
     """The bytes of an answer, to be read in order; `left` says how many there still are."""
 
-    def __init__(self, answer: http.client.HTTPResponse) -> None:
+    def __init__(self, answer: http.client.HTTPResponse | None) -> None:
         self._answer = answer
         # What was read ahead.
         self._ahead = b""
-        if answer.length is None:
+        self.left = 0
+        if answer is not None and answer.length is not None:
+            self.left = answer.length
+        elif answer is not None:
             self._ahead = answer.read()
             self.left = len(self._ahead)
-        else:
-            self.left = answer.length
 
     def readinto(self, view: memoryview) -> int:
         """Fill `view`, or as much of it as there is; Broken when the connection ends before the body does."""
@@ -64,7 +66,7 @@ class Body:
         got = min(len(self._ahead), wanted)
         view[:got], self._ahead = self._ahead[:got], self._ahead[got:]
         while got < wanted:
-            count = self._answer.readinto(view[got:wanted])
+            count = self._answer.readinto(view[got:wanted]) if self._answer is not None else 0
             if not count:
                 raise Broken
             got += count
@@ -76,6 +78,13 @@ class Body:
         data = bytearray(self.left)
         self.readinto(memoryview(data))
         return bytes(data)
+
+    def cut(self, start: int, length: int) -> None:
+        """Go on as if these were `length` bytes from `start` on."""
+        skipped = memoryview(bytearray(min(start, _SKIPPED_AT_ONCE)))
+        while start and (got := self.readinto(skipped[:start])):
+            start -= got
+        self.left = min(self.left, length)
 
     def require_object(self) -> None:
         """S3Error where the store began to answer with a success, could not go on, and says so instead."""
@@ -128,15 +137,17 @@ class Client:
         _require_no_error(said)
 
     def get(self, key: str, take: Callable[[Body], T], start: int = 0, length: int | None = None) -> T | None:
-        """What `take` makes of an object, or of `length` bytes from `start` on; None when there is no such object."""
+        """What `take` makes of an object, or of `length` bytes from `start` on; None when there is no such object.
+
+        Beyond an object's end there is nothing to read.
+        """
 
         def taken(answer: http.client.HTTPResponse) -> T:
             body = Body(answer)
             body.require_object()
             if length is not None and answer.status == http.client.OK:
                 # The store does not know ranges and sends everything.
-                data = memoryview(body.read())[start : start + length]
-                body.left, body._ahead = len(data), bytes(data)
+                body.cut(start, length)
             return take(body)
 
         headers = {} if length is None else {"range": f"bytes={start}-{start + length - 1}"}
@@ -145,6 +156,8 @@ class Client:
         except S3Error as error:
             if error.code == "NoSuchKey" or (error.status == http.client.NOT_FOUND and error.code == "unknown"):
                 return None
+            if error.code == "InvalidRange":
+                return take(Body(None))
             raise
 
     def list(self, prefix: str, *, delimiter: str = "", following: str = "") -> Page:

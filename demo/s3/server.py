@@ -221,8 +221,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def send_pieces(self, stored: StoredObject, start: int, size: int, headers: Mapping[str, str]) -> None:
         """An answer of `size` bytes of an object's content from `start` on."""
-        partial = size != stored.size
-        self._send_head(206 if partial else 200, {"Content-Length": str(size), **headers})
+        self._send_head(206 if "Content-Range" in headers else 200, {"Content-Length": str(size), **headers})
         if self.command == "HEAD":
             return
         if self._break_after is not None:

@@ -213,6 +213,9 @@ def test_what_was_written_just_before_it_was_read_is_read_again_the_next_time(
 ) -> None:
     for name, size in (("small", 500), ("large", 3 << 20)):
         (source / name).write_bytes(random_bytes(size, size))
+    # Both at the same moment, however long the writing took.
+    for path in source.iterdir():
+        path.chmod(0o640)
     written = max(path.stat().st_ctime_ns for path in source.iterdir())
     # A coarse clock: it stands still between a write, the reading, and a write thereafter.
     monkeypatch.setattr("mover.reading.time.time_ns", lambda: written)
