@@ -34,11 +34,12 @@ _LOOK_FOR_OTHERS = 15.0
 
 @dataclass(slots=True)
 class _Group:
-    """Records, and the pack that must be stored before they may be told."""
+    """Records, and the pack that must be stored before they may be told; of how many packs they speak."""
 
     records: list[Record] = field(default_factory=list)
     files: int = 0
     bytes: int = 0
+    packs: int = 0
     stored: Future[int] | None = None
 
 
@@ -46,7 +47,9 @@ def _joined(one: _Group, other: _Group) -> _Group:
     """Two groups in one; raises what failed about the other's pack, which is no longer on its way."""
     if other.stored is not None:
         other.stored.result()
-    return _Group(one.records + other.records, one.files + other.files, one.bytes + other.bytes)
+    return _Group(
+        one.records + other.records, one.files + other.files, one.bytes + other.bytes, one.packs + other.packs
+    )
 
 
 class Outlet:
@@ -70,9 +73,9 @@ class Outlet:
         self._counters = counters
         self._pace = pace
         self._journal = JournalWriter(store, keys, run)
-        uploads = max(4, workers)
-        self._uploader = ThreadPoolExecutor(uploads, thread_name_prefix="upload")
-        self._slots = threading.BoundedSemaphore(uploads + 1)
+        self._uploader = ThreadPoolExecutor(workers, thread_name_prefix="upload")
+        # A pack keeps its place until the journal tells of it: no more than these are sent again after a kill.
+        self._places = threading.BoundedSemaphore(workers)
         self._steps: queue.Queue[Step | None] = queue.Queue(maxsize=2 * workers + 2)
         self._groups: queue.Queue[_Group | None] = queue.Queue()
         self._failure: BaseException | None = None
@@ -181,20 +184,17 @@ class Outlet:
             body, number = self._pack, self._pack_number
             self._pack, self._pack_bytes = [], 0
             self._pack_number += 1
-            while not self._slots.acquire(timeout=0.5):
+            while not self._places.acquire(timeout=0.5):
                 if self._failure is not None:
                     return
-            group.stored = self._uploader.submit(self._upload, number, body)
+            group.stored, group.packs = self._uploader.submit(self._upload, number, body), 1
         self._groups.put(group)
 
     def _upload(self, number: int, blocks: list[bytes]) -> int:
         length = sum(len(each) for each in blocks)
-        try:
-            self._pace.take(length)
-            self._store.put(pack_name(self._run, number), *blocks)
-            self._counters.add(bytes_sent=length)
-        finally:
-            self._slots.release()
+        self._pace.take(length)
+        self._store.put(pack_name(self._run, number), *blocks)
+        self._counters.add(bytes_sent=length)
         return length
 
     def _tell(self) -> None:
@@ -245,6 +245,8 @@ class Outlet:
             head["totals"] = [self._counters.files_total, self._counters.bytes_total]
             self._totals_told = True
         self._counters.add(bytes_sent=self._journal.append(head, group.records))
+        for _ in range(group.packs):
+            self._places.release()
         self._counters.add(files_done=group.files, bytes_done=group.bytes)
 
     def _step_back_if_superseded(self) -> None:

@@ -110,7 +110,7 @@ class _Restore:
         self._state = state
         self._counters = counters
         self._fetcher = Fetcher(store, keys, counters, settings.volume, Pace(settings.bytes_per_second))
-        self._threads = max(4, settings.workers + 2)
+        self._threads = settings.workers
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="fetch")
         self._jobs: deque[tuple[int, list[Future[None]]]] = deque()
         self._recorded = time.monotonic()

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 from mover.errors import UsageError
 
+_FEWEST_WORKERS = 4
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -32,6 +34,7 @@ class Settings:
     block: bool
     # Which pass of the volume this is; a puller waits for a run of it. 0 leaves it to what is in the store.
     pass_number: int
+    # How many packs may be on their way at once, and how many threads read or write.
     workers: int
     # Over the wire, in one direction; 0 is no limit.
     bytes_per_second: float
@@ -96,7 +99,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         volume=environment.get("MOVER_VOLUME", "") or prefix,
         block=mode == "Block",
         pass_number=int(number("MOVER_PASS", 0.0, least=0.0)),
-        workers=min(64, int(number("MOVER_WORKERS", float(_cores())) + 0.5)),
+        workers=min(64, int(number("MOVER_WORKERS", float(_default_workers())) + 0.5)),
         bytes_per_second=number("MOVER_BYTES_PER_SECOND", 0.0, least=0.0),
         termination_log=environment.get("MOVER_TERMINATION_LOG", ""),
         pull_wait_seconds=number("MOVER_PULL_WAIT_SECONDS", 900),
@@ -107,5 +110,6 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     return settings
 
 
-def _cores() -> int:
-    return max(1, len(os.sched_getaffinity(0)))
+def _default_workers() -> int:
+    """One for each core, and enough to wait for the disk and the object store meanwhile."""
+    return max(_FEWEST_WORKERS, len(os.sched_getaffinity(0)))
