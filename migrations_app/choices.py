@@ -12,6 +12,8 @@ from migrations_app import stork_options
 from migrations_app.resources import rules
 from migrations_app.resources.selection import Chooser
 from migrations_app.resources.spec import ConflictPolicy, Selection, Spec
+from migrations_app.transformations import services as transformations
+from teams.models import Team
 from teams.refusals import Refusal
 
 NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -29,14 +31,15 @@ def belongs_to_the_cluster(namespace: str) -> bool:
     return namespace in CLUSTERS_OWN or namespace.startswith(("kube-", "openshift-"))
 
 
-def checked(namespaces: Iterable[str], choices: Mapping[str, Any]) -> Spec:
+def checked(team: Team, namespaces: Iterable[str], choices: Mapping[str, Any]) -> Spec:
     """The spec that was asked for; `choices` are the fields of `Spec` but the namespaces.
 
-    Raises Refusal with everything that is wrong, by field.
+    Among `transformations` may be names or ids of the team's, which are replaced by what they say now. Raises Refusal
+    with everything that is wrong, by field.
     """
     errors: dict[str, list[str]] = {}
     chosen = _checked_namespaces(namespaces, errors)
-    given = dict(choices)
+    given = _with_rules(team, choices, errors)
     for name, check in CHECKS.items():
         if name in given:
             try:
@@ -50,6 +53,21 @@ def checked(namespaces: Iterable[str], choices: Mapping[str, Any]) -> Spec:
     if errors or spec is None:
         raise Refusal(" ".join(message for messages in errors.values() for message in messages), dict(errors))
     return spec
+
+
+def _with_rules(team: Team, choices: Mapping[str, Any], errors: dict[str, list[str]]) -> dict[str, Any]:
+    """The choices with the rules of the transformations that are only named."""
+    given = dict(choices)
+    named = given.get("transformations")
+    if isinstance(named, list | tuple):
+        found: list[Any] = []
+        for each in named:
+            try:
+                found += transformations.snapshot(team, [each]) if isinstance(each, str) else [each]
+            except Refusal as refusal:
+                errors.setdefault("transformations", []).append(str(refusal))
+        given["transformations"] = found
+    return given
 
 
 def _checked_namespaces(namespaces: Iterable[str], errors: dict[str, list[str]]) -> list[str]:

@@ -26,7 +26,7 @@ from teams.refusals import Conflict, Refusal
 
 def plan(pair: ClusterPair, namespaces: list[str], **choices: Any) -> Plan:
     """What would move, before anything is touched; `choices` are further fields of `Spec`. Raises Refusal."""
-    asked = choosing.checked(namespaces, choices)
+    asked = choosing.checked(pair.team, namespaces, choices)
     require_fitting(pair, asked)
     classes = {**pair.storage_class_mapping, **asked.storage_class_mapping}
     try:
@@ -63,7 +63,7 @@ def start(
     """
     if pair.team_id != team.pk:
         raise Refusal(_("The pair belongs to another team."), {"pair": [_("The pair belongs to another team.")]})
-    asked = choosing.checked(namespaces, choices)
+    asked = choosing.checked(team, namespaces, choices)
     require_fitting(pair, asked)
     if name:
         try:
@@ -111,7 +111,7 @@ def apply(
     known = Migration.objects.filter(team=team, name=name).first()
     if known is None:
         return start(team, pair=pair, namespaces=namespaces, name=name, by=by, **choices), True
-    asked = choosing.checked(namespaces, choices).to_dict()
+    asked = choosing.checked(team, namespaces, choices).to_dict()
     present = Spec.from_dict({field: getattr(known, field) for field in asked}).to_dict()
     unlike = [field for field, value in asked.items() if present[field] != value]
     if known.pair_id != pair.pk or unlike:

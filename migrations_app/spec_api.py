@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from migrations_app.models import ConflictPolicy
@@ -47,11 +48,37 @@ class SelectionSerializer(StrictSerializer):
         return {key: list(value) if isinstance(value, tuple) else value for key, value in given.items()}
 
 
-class TransformationSerializer(StrictSerializer):
-    """User rules under one name, as they are applied."""
+class AppliedRulesSerializer(StrictSerializer):
+    """Rules under one name, as they are applied."""
 
     name = serializers.CharField(max_length=253)
-    rules = serializers.JSONField(help_text="A list of rules; docs/api.md shows one.")
+    rules = serializers.JSONField(help_text="A list of rules, as a transformation of the team shows them.")
+
+
+@extend_schema_field(
+    {
+        "oneOf": [
+            {"type": "string", "description": "Name or id of a transformation of the team; only sent, never shown."},
+            {
+                "type": "object",
+                "required": ["name", "rules"],
+                "properties": {"name": {"type": "string"}, "rules": {"type": "array", "items": {"type": "object"}}},
+            },
+        ]
+    }
+)
+class RulesOrNameField(serializers.Field[Any, Any, Any, Any]):
+    """Rules themselves; on the way in also the name or id of a transformation of the team."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, str):
+            return data
+        given = AppliedRulesSerializer(data=data)
+        given.is_valid(raise_exception=True)
+        return given.validated_data
+
+    def to_representation(self, value: Any) -> Any:
+        return value
 
 
 class SpecSerializer(StrictSerializer):
@@ -73,7 +100,12 @@ class SpecSerializer(StrictSerializer):
     access_mode_mapping = _mapping("Access mode to access mode, such as ReadWriteOnce to ReadWriteOncePod.")
     image_mapping = _mapping("Registry or repository prefix to prefix.")
     host_mapping = _mapping("Suffix of the hosts of Routes and Ingresses to suffix.")
-    transformations = TransformationSerializer(many=True, required=False)
+    transformations = serializers.ListField(
+        child=RulesOrNameField(),
+        required=False,
+        max_length=100,
+        help_text="Applied in this order, after all mappings; the team's by name or id, or rules themselves.",
+    )
     conflict_policy = serializers.ChoiceField(
         choices=ConflictPolicy.choices,
         required=False,

@@ -47,7 +47,7 @@ def make(
     """
     if pair.team_id != team.pk:
         raise Refusal(_("The pair belongs to another team."), {"pair": [_("The pair belongs to another team.")]})
-    asked = choosing.checked(namespaces, choices)
+    asked = choosing.checked(team, namespaces, choices)
     require_fitting(pair, asked)
     if name:
         try:

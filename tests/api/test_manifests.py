@@ -91,6 +91,15 @@ def test_a_small_manifest_stays_small(world: Company, alice: Caller) -> None:
     assert shown(alice, made.json()["id"]) == manifest()
 
 
+def test_rules_can_be_named_and_are_kept_as_they_were(world: Company, alice: Caller) -> None:
+    rules = EVERYTHING["transformations"][0]["rules"]  # type: ignore[index]
+    alice.post("/transformations/", {"team": str(world.team.pk), "name": "small", "rules": rules})
+    made = apply(alice, manifest(transformations=["small"]))
+    assert made.status_code == 201, made.content
+    assert made.json()["transformations"] == [{"name": "small", "rules": rules}]
+    assert pointers(apply(alice, manifest("other", transformations=["smaller"]))) == {"/spec/transformations"}
+
+
 def test_json_is_taken_as_well(world: Company, alice: Caller) -> None:
     assert alice.post("/migrations/apply/", manifest()).status_code == 201
     assert alice.post("/migrations/apply/", manifest()).status_code == 200
