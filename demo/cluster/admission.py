@@ -7,7 +7,7 @@ import ipaddress
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from demo.cluster import defaults, statuses
+from demo.cluster import defaults, pod_security, statuses
 from demo.cluster.registry import ResourceInfo
 from demo.cluster.statuses import Cause, invalid_value
 from demo.cluster.times import now
@@ -40,12 +40,15 @@ def check_namespace(api: ClusterAPI, info: ResourceInfo, namespace: str, name: s
 
 
 def admit(api: ClusterAPI, info: ResourceInfo, obj: Object) -> None:
-    """Complete a new object."""
+    """Complete a new object. Raises APIError for a pod that its namespace's Pod Security level keeps out."""
     match info.name:
         case "namespaces":
             obj["spec"] = {**obj.get("spec", {}), "finalizers": ["kubernetes"]}
         case "pods":
             defaults.admit_pod(obj)
+            namespace = api.store.get("namespaces", "", obj["metadata"]["namespace"])
+            if namespace and (why := pod_security.violation(namespace, obj["spec"])):
+                raise statuses.forbidden(info, obj["metadata"]["name"], why)
         case "services":
             _allocate(api, info, obj)
         case "persistentvolumeclaims":

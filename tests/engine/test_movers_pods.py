@@ -41,7 +41,8 @@ def test_a_restricted_namespace_gets_movers_without_root(estate: Estate) -> None
         planned = survey.plan(estate.pair, Spec(namespaces=("cms",), storage_class_mapping=CLASSES))
     warnings = [each["message"] for each in planned.checks if each["status"] == "warning"]
     assert any("destination cluster prod" in each and "are not kept" in each for each in warnings), planned.checks
-    migration = estate.drive(estate.start(), until=moving)
+    # The application's own pods are not let in there, which is not what this is about.
+    migration = estate.drive(estate.start(start_applications=False), until=moving)
     for claim in CLAIMS:
         there, here = job(estate, "prod", migration, claim), job(estate, "dev", migration, claim)
         assert there["securityContext"]["runAsNonRoot"] is True
@@ -50,6 +51,21 @@ def test_a_restricted_namespace_gets_movers_without_root(estate: Estate) -> None
     assert migration.events.filter(reason="WithoutRoot", type="Warning").count() == 2
     migration = estate.drive(migration)
     assert migration.status == Status.SUCCESSFUL, told(migration)
+    refused = [each["message"] for each in estate.on("prod").list("events", "cms") if each["reason"] == "FailedCreate"]
+    assert refused == []
+
+
+def test_a_baseline_namespace_gets_movers_that_keep_everything(estate: Estate) -> None:
+    """On both sides: the clusters hold pods to the level."""
+    level = {"metadata": {"labels": {ENFORCE: "baseline"}}}
+    estate.on("dev").patch("namespaces", "cms", None, level)
+    try:
+        migration = estate.drive(estate.start())
+        assert migration.status == Status.SUCCESSFUL, told(migration)
+        assert not migration.events.filter(reason="WithoutRoot").exists()
+        assert estate.different_files() == []
+    finally:
+        estate.on("dev").patch("namespaces", "cms", None, {"metadata": {"labels": {ENFORCE: None}}})
 
 
 def test_the_puller_goes_where_the_application_will_run(estate: Estate) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
+from demo.cluster.api import APIError
 from demo.cluster.controllers.loop import (
     Object,
     delete_quietly,
@@ -64,8 +65,12 @@ def pod_from(
 
 
 def create_pod(api: ClusterAPI, owner: Object, pod: Object, *, component: str) -> Object:
-    """Create the pod and say so in an event of its owner."""
-    created = api.create("pods", pod)
+    """Create the pod, or fail to, and say so in an event of its owner."""
+    try:
+        created = api.create("pods", pod)
+    except APIError as refusal:
+        api.record_event(owner, "Warning", "FailedCreate", f"Error creating: {refusal}", component=component)
+        raise
     message = f"Created pod: {created['metadata']['name']}"
     api.record_event(owner, "Normal", "SuccessfulCreate", message, component=component)
     return created
