@@ -9,9 +9,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from socket import SHUT_RDWR
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from socket import SHUT_RDWR, create_connection
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlencode, urlsplit
 
 import urllib3
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
@@ -19,6 +19,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from clusters.kube import errors, watches
+from clusters.kube.sockets import TlsSocket
 
 if TYPE_CHECKING:
     from clusters.kube.requests import ApiConnection
@@ -29,6 +30,7 @@ CLOSE = 255
 # Small enough to fit into a socket that can be written to at all.
 STDIN_BYTES = 16 * 1024
 LOG_SILENCE_SECONDS = 300
+OPEN_SECONDS = 15
 
 
 @dataclass(frozen=True)
@@ -114,17 +116,22 @@ def _open(
     max_queue: int | None = 16,
 ) -> ClientConnection:
     headers = {name: value for name, value in connection.headers.items() if name == "Authorization"}
-    options: dict[str, Any] = {}
-    if connection.kubeconfig.tls_server_name:
-        options["server_hostname"] = connection.kubeconfig.tls_server_name
+    parts = urlsplit(connection.server)
+    host = parts.hostname or ""
     try:
+        plain = create_connection((host, parts.port or 443), timeout=OPEN_SECONDS)
+    except OSError as error:
+        raise errors.from_exception(error, connection.server) from None
+    try:
+        encrypted = TlsSocket(plain, connection.tls, connection.kubeconfig.tls_server_name or host)
         return connect(
-            f"wss://{connection.server.removeprefix('https://')}{path}?{urlencode(query)}",
-            ssl=connection.tls,
+            # Encrypted already; without the port that is left out, as in every other request.
+            f"ws://{parts.netloc}{parts.path}{path}?{urlencode(query)}",
+            sock=cast(Any, encrypted),
             subprotocols=[Subprotocol(protocol) for protocol in protocols],
             additional_headers=headers,
             user_agent_header="kubemotion-web",
-            open_timeout=15,
+            open_timeout=OPEN_SECONDS,
             close_timeout=2,
             max_size=2**24,
             max_queue=max_queue,
@@ -132,11 +139,12 @@ def _open(
             proxy=None,
             # Closed by whoever asked for it.
             legacy=True,
-            **options,
         )
     except InvalidStatus as error:
+        plain.close()
         raise errors.from_response(error.response.status_code, bytes(error.response.body or b""), what) from None
     except (WebSocketException, OSError) as error:
+        plain.close()
         raise errors.from_exception(error, connection.server) from None
 
 
