@@ -20,12 +20,11 @@ from migrations_app.resources.belonging import RECREATED, is_candidate, why_left
 from migrations_app.resources.dependencies import Key, Missing
 from migrations_app.resources.marks import key_of, type_of
 from migrations_app.resources.notes import Note
-from migrations_app.resources.selection import Chooser
+from migrations_app.resources.selection import CLAIMS, Chooser
 from migrations_app.resources.spec import Spec
 
 Object = dict[str, Any]
 
-CLAIMS = "persistentvolumeclaims"
 # Kubernetes before 1.22 shows workloads and Ingresses here as well; what is served elsewhere too is taken from there.
 LEGACY = "extensions"
 # One request per kind and namespace: what takes time is the way there and back.
@@ -75,7 +74,7 @@ def collect(connection: Connection, spec: Spec) -> Collected:
         if obj["metadata"].get("deletionTimestamp"):
             continue
         if resource.name == CLAIMS:
-            if reason := chooser.why_not(CLAIMS, obj):
+            if reason := chooser.why_not_claim(obj):
                 found.left_out.append(LeftOut(key_of(obj), reason))
             else:
                 claims.append(key_of(obj))

@@ -24,6 +24,7 @@ _PREFIX = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
 _WORD = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 _KEY = re.compile(rf"({_PREFIX}/)?{_WORD}")
 _VALUE = re.compile(rf"({_WORD})?")
+CLAIMS = "persistentvolumeclaims"
 _OPERATORS = {"=": "in", "==": "in", "!=": "notin", ">": ">", "<": "<"}
 _OBJECT = re.compile(r"[^/\s]+/[^/\s]*/[^/\s]+")
 _KIND = re.compile(r"[a-z0-9*.?-]+")
@@ -219,6 +220,17 @@ class Chooser:
         if not needed and not self._selector.matches(labels):
             return f"is not selected by `{self.selection.label_selector}`"
         return ""
+
+    def why_not_claim(self, claim: Object) -> str:
+        """Why a claim, and so its volume, stays behind, or an empty text.
+
+        Chosen kinds say nothing about claims: whether volumes move is a choice of its own.
+        """
+        if reason := self.why_not(CLAIMS, claim, needed=True):
+            return reason
+        if self.is_named(CLAIMS, claim) or self._selector.matches(labels_of(claim)):
+            return ""
+        return f"is not selected by `{self.selection.label_selector}`"
 
     def _kept_back(self, resource: str, *, needed: bool = False) -> str:
         included = self.selection.include_kinds

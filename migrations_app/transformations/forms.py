@@ -21,7 +21,9 @@ class TransformationForm(forms.Form):
     source = forms.CharField(
         label=_("Rules"),
         strip=False,
-        widget=forms.Textarea(attrs={"rows": 18, "spellcheck": "false", "autocomplete": "off", "class": "kmw-mono"}),
+        widget=forms.Textarea(
+            attrs={"rows": 18, "wrap": "off", "spellcheck": "false", "autocomplete": "off", "class": "kmw-mono"}
+        ),
         help_text=_(
             "YAML or JSON: a list of rules, Velero's resource modifiers (the ConfigMap or what is in it), or Stork's "
             "ResourceTransformation. Do not write passwords here: rules are kept as text."

@@ -158,7 +158,7 @@ def test_an_object_is_picked_step_by_step(cluster: Cluster, olivia: Client) -> N
 
 def test_what_the_rules_change_is_shown_line_by_line(cluster: Cluster, olivia: Client) -> None:
     page = tried(olivia, cluster, namespace="shop", resource="deployments.apps", object="web")
-    assert "rule 1 is about it." in page
+    assert "About this object: rule 1" in page
     assert "<del class=''>-  replicas: 3</del>" in page
     assert "<ins class=''>+  replicas: 1</ins>" in page
     assert "uid" not in page

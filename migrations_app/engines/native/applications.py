@@ -16,7 +16,7 @@ from django.db import transaction
 from clusters.kube.connection import Connection
 from migrations_app import events, live
 from migrations_app.engines.native import places
-from migrations_app.engines.native.claims import CLAIMS, claims_in, volume_of
+from migrations_app.engines.native.claims import CLAIMS, chosen_claims, volume_of
 from migrations_app.engines.native.records import DONE, ENDS, PURGING, Records, key_of_row
 from migrations_app.engines.native.sides import destination_of, source_of
 from migrations_app.engines.native.survey import Wanted
@@ -29,6 +29,7 @@ from migrations_app.resources.collect import Collected, collect
 from migrations_app.resources.marks import key_of, migration_of
 from migrations_app.resources.owners import Owners
 from migrations_app.resources.restoring import Former
+from migrations_app.resources.rules import RuleError
 from migrations_app.resources.transform import transformed
 
 Object = dict[str, Any]
@@ -49,6 +50,8 @@ class Brought:
     collected: Collected = field(default_factory=lambda: Collected([], []))
     objects: list[Object] = field(default_factory=list)
     owners: Owners = field(default_factory=Owners)
+    # What a user's rule cannot be applied to.
+    refused: list[Result] = field(default_factory=list)
 
 
 def step(migration: Migration, lease: Lease) -> timedelta | None:
@@ -68,6 +71,8 @@ def step(migration: Migration, lease: Lease) -> timedelta | None:
         for volume in [*migration.volumes.all(), *brought.empty_claims]:
             if ("", "PersistentVolumeClaim", volume.destination_namespace, volume.claim) not in done:
                 _report_claim(migration, volume, places.ensure_claim(connection, migration, volume), records)
+        for result in brought.refused:
+            records.note(result)
         records.write()
         spec = migration.spec()
         earlier = earlier_over(migration.pair) - {str(migration.pk)}
@@ -102,7 +107,16 @@ def _brought(migration: Migration, lease: Lease, connection: Connection) -> Brou
         return brought
     brought.collected = collect(connection, migration.spec())
     options = Wanted.by(migration).options()
-    pairs = [(obj, transformed(obj, options)) for obj in brought.collected.objects]
+    pairs = []
+    for obj in brought.collected.objects:
+        try:
+            pairs.append((obj, transformed(obj, options)))
+        except RuleError as error:
+            # Preflight refuses this; the object has changed since.
+            group, kind, namespace, name = key_of(obj)
+            place = (options.spec.namespace_for(namespace), name)
+            version = obj["apiVersion"].rpartition("/")[2]
+            brought.refused.append(Result(group, version, kind, *place, Status.FAILED, "refused", str(error)))
     brought.owners = Owners(pairs)
     brought.objects = order.ordered(wanted for _obj, wanted in pairs)
     _note_collected(migration, lease, brought.objects)
@@ -118,7 +132,7 @@ def _claims_without_data(migration: Migration, connection: Connection) -> list[M
     return [
         volume_of(migration, claim, wanted.class_for(claim.storage_class))
         for namespace in migration.namespaces
-        for claim in claims_in(connection, namespace)
+        for claim in chosen_claims(connection, namespace, wanted.spec)
         if (claim.namespace, claim.name) not in known and not (migration.include_volumes and claim.is_bound)
     ]
 

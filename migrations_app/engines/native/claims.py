@@ -10,6 +10,8 @@ from clusters.kube.connection import Connection
 from migrations_app.engines.native import manifests
 from migrations_app.engines.native.quantities import to_bytes
 from migrations_app.models import Migration, MigrationVolume
+from migrations_app.resources.selection import Chooser
+from migrations_app.resources.spec import Spec
 
 Object = dict[str, Any]
 CLAIMS = "persistentvolumeclaims"
@@ -69,6 +71,12 @@ def claims_in(connection: Connection, namespace: str) -> list[Claim]:
     """The claims of the namespace by name, those that are being deleted left out."""
     found = [claim_of(raw) for raw in connection.list(CLAIMS, namespace)]
     return sorted((claim for claim in found if not claim.is_going), key=lambda claim: claim.name)
+
+
+def chosen_claims(connection: Connection, namespace: str, spec: Spec) -> list[Claim]:
+    """The claims of a namespace of the source that go along, by name."""
+    chooser = Chooser(spec.selection)
+    return [claim for claim in claims_in(connection, namespace) if not chooser.why_not_claim(claim.raw)]
 
 
 def volume_of(migration: Migration, claim: Claim, destination_class: str) -> MigrationVolume:

@@ -12,7 +12,7 @@ from clusters.kube.errors import NotFound
 from clusters.models import ClusterPair
 from migrations_app.engines import Contents, Foreseen
 from migrations_app.engines.native import manifests
-from migrations_app.engines.native.claims import claims_in, volume_of
+from migrations_app.engines.native.claims import chosen_claims, volume_of
 from migrations_app.engines.native.sides import destination_of, source_of
 from migrations_app.engines.native.survey import Wanted
 from migrations_app.models import Migration, earlier_over
@@ -145,7 +145,7 @@ def whole(pair: ClusterPair, spec: Spec, *, migration_id: str) -> list[Object]:
     with source_of(pair).asked() as connection:
         found = [manifests.namespace(migration, connection.get("namespaces", name)) for name in spec.namespaces]
         for namespace in spec.namespaces:
-            for claim in claims_in(connection, namespace):
+            for claim in chosen_claims(connection, namespace, spec):
                 volume = volume_of(migration, claim, wanted.class_for(claim.storage_class))
                 found.append(manifests.claim(migration, volume))
     if spec.include_resources:

@@ -22,7 +22,7 @@ from clusters.models import ClusterPair
 from migrations_app import events
 from migrations_app.engines import MigrationError, Plan
 from migrations_app.engines.native import manifests, privileges, settling
-from migrations_app.engines.native.claims import Claim, claims_in, users_of_claims, volume_of
+from migrations_app.engines.native.claims import Claim, chosen_claims, claims_in, users_of_claims, volume_of
 from migrations_app.engines.native.sides import Side, both_sides
 from migrations_app.lease import Lease
 from migrations_app.models import Migration, MigrationVolume
@@ -30,6 +30,7 @@ from migrations_app.resources import apply
 from migrations_app.resources.collect import Collected, collect
 from migrations_app.resources.marks import migration_of
 from migrations_app.resources.preflight.result import SHOWN, Result, Verdict, failures, passed
+from migrations_app.resources.rules import RuleError
 from migrations_app.resources.spec import Spec
 from migrations_app.resources.transform import Options, transformed
 
@@ -44,6 +45,7 @@ TITLES = {
     "storage-class": "Storage classes",
     "claims-in-the-way": "Claims that are there already",
     "existing-objects": "Objects that are there already",
+    "rules": "Rules that change objects",
 }
 
 # What the engine does on a side, as verb, resource and subresource.
@@ -250,7 +252,7 @@ def _permissions(connection: Connection, side: Side, wanted: Wanted, found: Surv
 
 
 def _claims(connection: Connection, namespace: str, wanted: Wanted, found: Survey) -> None:
-    claims = claims_in(connection, namespace)
+    claims = chosen_claims(connection, namespace, wanted.spec)
     users = users_of_claims(connection, namespace) if claims and wanted.spec.include_volumes else {}
     found.users[namespace] = users
     for claim in claims:
@@ -385,8 +387,15 @@ def _claims_in_the_way(connection: Connection, side: Side, namespace: str, wante
 def _objects_in_the_way(connection: Connection, side: Side, there: list[str], wanted: Wanted, found: Survey) -> None:
     """Different objects of the same names; a namespace that does not exist yet cannot hold any."""
     options = wanted.options()
-    objects = (transformed(obj, options) for obj in found.collected.objects)
-    candidates = [obj for obj in objects if obj["metadata"].get("namespace") in (None, *there)]
+    candidates = []
+    for obj in found.collected.objects:
+        try:
+            made = transformed(obj, options)
+        except RuleError as error:
+            found.failure("rules", str(error), "Change the rule, or let its conditions leave this object out.")
+            continue
+        if made["metadata"].get("namespace") in (None, *there):
+            candidates.append(made)
     # Nothing was made by a migration that is only planned.
     for each in apply.conflicts(connection, candidates, wanted.migration_id or "planned"):
         place = f"{each.namespace}/{each.name}" if each.namespace else each.name
