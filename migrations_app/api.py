@@ -118,6 +118,8 @@ class MigrationSerializer(SpecSerializer, serializers.ModelSerializer[Migration]
             "started_at",
             "finished_at",
             "cancel_requested_at",
+            "rollback_requested_at",
+            "rolled_back_at",
             "cleaned_up",
             "summary",
         )
@@ -130,6 +132,8 @@ class MigrationSerializer(SpecSerializer, serializers.ModelSerializer[Migration]
             "started_at",
             "finished_at",
             "cancel_requested_at",
+            "rollback_requested_at",
+            "rolled_back_at",
             "cleaned_up",
         )
         validators: tuple[Any, ...] = ()
@@ -154,7 +158,7 @@ class VolumeSerializer(serializers.ModelSerializer[MigrationVolume]):
 class ResourceSerializer(serializers.ModelSerializer[MigrationResource]):
     class Meta:
         model = MigrationResource
-        exclude = ("migration", "order", "created_uid")
+        exclude = ("migration", "order", "created_uid", "former")
 
 
 class EventSerializer(serializers.ModelSerializer[MigrationEvent]):
@@ -166,6 +170,21 @@ class EventSerializer(serializers.ModelSerializer[MigrationEvent]):
 class CancelSerializer(StrictSerializer):
     remove = serializers.BooleanField(
         default=True, help_text="Also remove from the destination exactly what this migration created."
+    )
+
+
+class UndoingSerializer(serializers.Serializer[Any]):
+    """What a roll-back would do with one object of the destination."""
+
+    kind = serializers.CharField()
+    namespace = serializers.CharField(allow_blank=True)
+    name = serializers.CharField()
+    action = serializers.ChoiceField(
+        choices=["remove", "restore", "make", "stay"], help_text="`make`: it was purged, and is made again."
+    )
+    reason = serializers.CharField(allow_blank=True)
+    changed = serializers.ListField(
+        child=serializers.CharField(), help_text="Who changed it since the migration did, as `manager at time`."
     )
 
 
@@ -273,6 +292,22 @@ class MigrationViewSet(TeamOwnedViewSet):
         """Stop the migration."""
         migration = self.object_for(Action.OPERATE)
         return self.answer(services.cancel(migration, **self.validated(CancelSerializer), by=Actor.of(request)))
+
+    @extend_schema(request=None, responses=MigrationSerializer)
+    @action(detail=True, methods=["post"], url_path="roll-back")
+    def roll_back(self, request: Request, pk: str) -> Response:
+        """Take a finished migration back: remove what it made on the destination, restore what it changed there.
+
+        Data written to its claims there since is lost. `GET` tells beforehand what will be done.
+        """
+        return self.answer(services.roll_back(self.object_for(Action.OPERATE), by=Actor.of(request)))
+
+    @extend_schema(responses=UndoingSerializer(many=True), filters=False)
+    @roll_back.mapping.get
+    def foresee_roll_back(self, request: Request, pk: str) -> Response:
+        """What a roll-back would do with each object. Nothing is changed."""
+        found = services.foresee_roll_back(self.object_for(Action.OPERATE))
+        return Response(UndoingSerializer([asdict(each) for each in found], many=True).data)
 
     def destroy(self, request: Request, pk: str) -> Response:
         """Forget a finished migration. Nothing happens on the clusters."""

@@ -270,8 +270,17 @@ class MigrationVolume(models.Model):
         return min(99, int(self.bytes_pulled * 100 / self.bytes_total))
 
 
+class ResourceManager(models.Manager["MigrationResource"]):
+    """Leaves encrypted what objects were before, until a row is asked for it."""
+
+    def get_queryset(self) -> models.QuerySet[MigrationResource]:
+        return super().get_queryset().defer("former")
+
+
 class MigrationResource(models.Model):
     """One Kubernetes object of the migration, and what became of it on the destination."""
+
+    objects = ResourceManager()
 
     migration = models.ForeignKey(Migration, on_delete=models.CASCADE, related_name="resources")
     order = models.PositiveIntegerField(default=0)

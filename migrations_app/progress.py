@@ -48,6 +48,20 @@ def finish(migration: Migration, status: Status, reason: str, *, at: datetime | 
         transaction.on_commit(lambda: live.state_changed(migration), robust=True)
 
 
+def rolled_back(migration: Migration, *, complete: bool) -> None:
+    """Say that the way back is done; the verdict stays."""
+    migration.rolled_back_at = timezone.now()
+    said = (
+        "Rolled back: what the migration had made on the destination is removed, and what it had changed is as before"
+        if complete
+        else "Rolled back, but for what the warnings before this name"
+    )
+    with transaction.atomic():
+        migration.save(update_fields=["rolled_back_at"])
+        events.emit(migration, "RolledBack", said, warning=not complete)
+        transaction.on_commit(lambda: live.state_changed(migration, resources=migration.resources.all()), robust=True)
+
+
 def note(migration: Migration, message: str) -> None:
     """Say what the migration does at the moment, without a warning; the same message is said once."""
     if migration.reason == message:

@@ -1,7 +1,7 @@
 """The state machine's heart: one look at one migration.
 
 take the lease, or leave
-finished and cleaned up: nothing to do
+finished and cleaned up: nothing to do, unless a roll-back was asked for: its next step
 cancel asked for: the engine's next step of cancelling
 otherwise: the engine's next step (of cleaning up, where there is a verdict)
 give the lease back with the time of the next look
@@ -16,7 +16,7 @@ from datetime import timedelta
 from audit import context
 from migrations_app import events, progress
 from migrations_app import lease as leases
-from migrations_app.engines import MigrationError, RetriableError, engine_for
+from migrations_app.engines import MigrationError, RetriableError, RollsBack, engine_for
 from migrations_app.models import Migration, Status
 
 logger = logging.getLogger(__name__)
@@ -43,13 +43,12 @@ def _look(migration_id: uuid.UUID, lease: leases.Lease) -> timedelta | None:
     migration = Migration.objects.select_related("team", "pair__source", "pair__destination", "pair__object_store").get(
         pk=migration_id
     )
-    if migration.is_finished and migration.cleaned_up:
+    if migration.is_finished and migration.cleaned_up and not migration.is_rolling_back:
         lease.release(next_look=None)
         return None
-    engine = engine_for(migration.pair)
     next_look: timedelta | None
     try:
-        next_look = engine.cancel(migration, lease) if migration.is_cancelling else engine.step(migration, lease)
+        next_look = _step(migration, lease)
     except RetriableError as error:
         lease.renew()
         next_look = _after_failed_look(migration, str(error))
@@ -78,6 +77,17 @@ def _look(migration_id: uuid.UUID, lease: leases.Lease) -> timedelta | None:
     return next_look
 
 
+def _step(migration: Migration, lease: leases.Lease) -> timedelta | None:
+    engine = engine_for(migration.pair)
+    if migration.is_cancelling:
+        return engine.cancel(migration, lease)
+    if migration.is_finished and migration.cleaned_up and isinstance(engine, RollsBack):
+        return engine.roll_back(migration, lease)
+    next_look = engine.step(migration, lease)
+    # Somebody may have asked for a roll-back while it was cleaned up.
+    return timedelta(0) if next_look is None and migration.is_rolling_back else next_look
+
+
 def _after_failed_look(migration: Migration, message: str) -> timedelta:
     failed = migration.failed_looks + 1
     Migration.objects.filter(pk=migration.pk).update(failed_looks=failed)
@@ -87,6 +97,7 @@ def _after_failed_look(migration: Migration, message: str) -> timedelta:
     if not migration.is_finished:
         progress.waiting(migration, message)
     elif failed == 1:
-        # The verdict stands; only what the migration used is still to be cleared away, and that is tried for ever.
-        events.emit(migration, "CleanUpDelayed", message, warning=True)
+        # The verdict stands; only what the migration used or made is still to be cleared away: that is tried for ever.
+        delayed = "RollBackDelayed" if migration.cleaned_up else "CleanUpDelayed"
+        events.emit(migration, delayed, message, warning=True)
     return min(LONGEST_PAUSE, timedelta(seconds=2 ** min(failed, 6)))

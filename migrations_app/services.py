@@ -16,8 +16,8 @@ from audit.record import record
 from clusters.models import ClusterPair
 from migrations_app import choices as choosing
 from migrations_app import events, live
-from migrations_app.engines import MigrationError, Plan, RetriableError, engine_for
-from migrations_app.models import DNS_LABEL, Migration
+from migrations_app.engines import MigrationError, Plan, RetriableError, RollsBack, Undoing, engine_for
+from migrations_app.models import DNS_LABEL, FINISHED, Migration, Status
 from migrations_app.resources.spec import Spec
 from migrations_app.stork_options import require_fitting
 from teams.models import Team
@@ -154,12 +154,72 @@ def cancel(migration: Migration, *, remove: bool = True, by: Actor) -> Migration
     return migration
 
 
+def may_be_rolled_back(migration: Migration) -> bool:
+    """Whether there is something that a roll-back would take back, and nobody has asked for it yet."""
+    return (
+        migration.is_finished
+        and migration.rollback_requested_at is None
+        and not (migration.status == Status.CANCELLED and migration.remove_when_cancelled)
+        and isinstance(engine_for(migration.pair), RollsBack)
+    )
+
+
+def foresee_roll_back(migration: Migration) -> list[Undoing]:
+    """What a roll-back would do with each object; nothing is changed. Raises Conflict, Refusal."""
+    engine = _rolling_back(migration)
+    try:
+        return engine.foresee_roll_back(migration)
+    except (MigrationError, RetriableError) as error:
+        raise Refusal(str(error)) from None
+
+
+def roll_back(migration: Migration, *, by: Actor) -> Migration:
+    """Ask for a finished migration to be taken back: what it made is removed, what it changed restored.
+
+    Asking again changes nothing. Raises Conflict.
+    """
+    with transaction.atomic():
+        migration = Migration.objects.select_for_update().select_related("team", "pair").get(pk=migration.pk)
+        if migration.rollback_requested_at is not None:
+            return migration
+        _rolling_back(migration)
+        migration.rollback_requested_at = migration.next_look_at = timezone.now()
+        migration.failed_looks = 0
+        migration.save(update_fields=["rollback_requested_at", "next_look_at", "failed_looks"])
+        record(by, "migration.roll_back", migration, after={"status": migration.status})
+        events.emit(migration, "RollingBack", f"A roll-back was asked for by {by.name}", warning=True)
+        transaction.on_commit(lambda: live.state_changed(migration))
+    return migration
+
+
+def _rolling_back(migration: Migration) -> RollsBack:
+    """The engine that takes the migration back. Raises Conflict where it cannot be."""
+    if not migration.is_finished:
+        raise Conflict(_("This migration is still under way. Cancel it instead."))
+    if migration.rolled_back_at is not None:
+        raise Conflict(_("This migration is rolled back already."))
+    if migration.status == Status.CANCELLED and migration.remove_when_cancelled:
+        raise Conflict(_("This migration was cancelled, and what it had made was removed then."))
+    engine = engine_for(migration.pair)
+    if not isinstance(engine, RollsBack):
+        raise Conflict(_("What Stork has applied cannot be taken back: it keeps no account of what was there before."))
+    under_way = migration.pair.migrations.exclude(status__in=FINISHED)
+    mine = set(migration.spec().destination_namespaces())
+    for other in under_way:
+        if both := sorted(mine & set(other.spec().destination_namespaces())):
+            message = _("Migration %(name)s is under way onto namespace %(namespaces)s. Wait for it, or cancel it.")
+            raise Conflict(message % {"name": other.name, "namespaces": ", ".join(both)})
+    return engine
+
+
 def remove(migration: Migration, *, by: Actor) -> None:
     """Forget a finished migration with all that belongs to it; the history keeps that it was. Raises Conflict."""
     if not migration.is_finished:
         raise Conflict(_("This migration is still under way. Cancel it first."))
     if not migration.cleaned_up:
         raise Conflict(_("This migration is still being cleaned up. Try again in a moment."))
+    if migration.is_rolling_back:
+        raise Conflict(_("This migration is being rolled back. Try again when that is done."))
     with transaction.atomic():
         record(by, "migration.remove", migration, before=migration.to_audit())
         migration.delete()

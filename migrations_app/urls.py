@@ -17,6 +17,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("migrations/plan/checks.json", views.migration_checks, name="migration-checks"),
     path("migrations/<uuid:pk>/", views.migration_detail, name="migration-detail"),
     path("migrations/<uuid:pk>/cancel/", views.migration_cancel, name="migration-cancel"),
+    path("migrations/<uuid:pk>/roll-back/", views.migration_roll_back, name="migration-roll-back"),
     path("migrations/<uuid:pk>/remove/", views.migration_remove, name="migration-remove"),
     path("migrations/<uuid:pk>/events/", views.migration_events, name="migration-events"),
 ]

@@ -18,7 +18,7 @@ from audit.actor import Actor
 from audit.reading import readable
 from clusters import services as cluster_services
 from clusters.models import Checked, Cluster, ClusterPair, Health, ObjectStore
-from migrations_app import by_hand, events, services
+from migrations_app import by_hand, events, services, way_back
 from migrations_app.engines import Plan
 from migrations_app.forms import MigrationFilter, MigrationForm
 from migrations_app.models import FINISHED, Migration, Status
@@ -227,6 +227,24 @@ def migration_cancel(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         return _confirm(request, "migrations_app/migration_cancel.html", {"migration": migration})
     try:
         services.cancel(migration, remove=request.POST.get("remove") == "on", by=Actor.of(request))
+    except Refusal as refusal:
+        messages.error(request, str(refusal))
+    return redirect(migration)
+
+
+@require_http_methods(["GET", "POST"])
+def migration_roll_back(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Say exactly what a roll-back will do, then do it."""
+    migration = access.get(_migrations(), request.user, pk, Action.OPERATE)
+    if request.method == "GET":
+        context: dict[str, Any] = {"migration": migration}
+        try:
+            context["foreseen"] = way_back.summed_up(services.foresee_roll_back(migration))
+        except Refusal as refusal:
+            context["trouble"] = str(refusal)
+        return _confirm(request, "migrations_app/migration_roll_back.html", context)
+    try:
+        services.roll_back(migration, by=Actor.of(request))
     except Refusal as refusal:
         messages.error(request, str(refusal))
     return redirect(migration)

@@ -19,6 +19,7 @@ from django.utils.translation import pgettext_lazy
 from audit.models import Entry
 from clusters.models import Health
 from kubemotion_web.templatetags.icons import PATHS
+from migrations_app import services
 from migrations_app.events import FoldedEvent
 from migrations_app.models import Migration, MigrationVolume, Stage, Status
 from migrations_app.plans.models import PlanStatus
@@ -49,6 +50,12 @@ def icon(name: str) -> SafeString:
         '<svg class="kmw-icon" viewBox="0 0 16 16" aria-hidden="true" focusable="false"><path d="{}"/></svg>',
         PATHS[name],
     )
+
+
+@register.filter
+def may_be_rolled_back(migration: Migration) -> bool:
+    """Whether a roll-back can be asked for."""
+    return services.may_be_rolled_back(migration)
 
 
 @register.simple_tag

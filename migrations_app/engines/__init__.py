@@ -83,6 +83,35 @@ class Contents:
     present: dict[str, Any] | None
 
 
+@dataclass(frozen=True)
+class Undoing:
+    """What a roll-back would do with one object: `action` is remove, restore, make or stay.
+
+    `changed` says who has changed it since the migration did, each as `manager at time`.
+    """
+
+    kind: str
+    namespace: str
+    name: str
+    action: str
+    reason: str = ""
+    changed: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace + '/' if self.namespace else ''}{self.name}"
+
+
+@runtime_checkable
+class RollsBack(Protocol):
+    """An engine that knows what it made and changed on the destination can take it back after the end."""
+
+    def foresee_roll_back(self, migration: Migration) -> list[Undoing]:
+        """What would be done, in order. Raises MigrationError or RetriableError; nothing is changed."""
+
+    def roll_back(self, migration: Migration, lease: Lease) -> timedelta | None:
+        """Take the next step of a roll-back; when to look again, or None when all is as it was before."""
+
+
 @runtime_checkable
 class ForeseesObjects(Protocol):
     """An engine that applies the objects itself can say of each what would become of it. Nothing is changed.

@@ -261,16 +261,28 @@ def _wait_until_established(connection: Connection, definitions: list[Object]) -
     connection.discovery(fresh=True)
 
 
-def conflicts(connection: Connection, objects: Iterable[Object], migration_id: str) -> list[Result]:
+def conflicts(
+    connection: Connection,
+    objects: Iterable[Object],
+    migration_id: str,
+    *,
+    policy: ConflictPolicy = ConflictPolicy.REFUSE,
+    earlier: Collection[str] = (),
+) -> list[Result]:
     """The objects that `apply` would refuse because of what is already there; nothing is written."""
     wanted = list(objects)
-    present, found = Present(connection, wanted), []
-    for obj in wanted:
+    present = Present(connection, wanted)
+
+    def decision(obj: Object) -> Decision | None:
         try:
             there = present.of(obj)
         except NotFound:
-            continue
-        decision = decide(connection, obj, there, Ours(migration_id), ConflictPolicy.REFUSE)
-        if decision.action in (Action.CONFLICT, Action.REFUSED):
-            found.append(_result(obj, "refused", decision.reason))
-    return found
+            return None
+        return decide(connection, obj, there, Ours(migration_id, earlier), policy)
+
+    with ThreadPoolExecutor(WORKERS, thread_name_prefix="conflicts") as pool:
+        return [
+            _result(obj, "refused", found.reason)
+            for obj, found in zip(wanted, pool.map(decision, wanted), strict=True)
+            if found is not None and found.action in (Action.CONFLICT, Action.REFUSED)
+        ]

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from clusters.kube.connection import Connection
 from clusters.kube.errors import NotFound
 from migrations_app.resources.marks import type_of
+from migrations_app.resources.present import Present
 
 Object = dict[str, Any]
+WORKERS = 6
 
 
 @dataclass(frozen=True)
@@ -30,20 +34,27 @@ class NotReady:
 
 def not_ready(connection: Connection, objects: Iterable[Object]) -> list[NotReady]:
     """What is missing or not ready yet of what was applied. Raises KubeError where the cluster is out of reach."""
-    found = []
-    for obj in objects:
-        metadata = obj["metadata"]
-        place = obj["kind"], metadata.get("namespace", ""), metadata["name"]
-        try:
-            present = connection.get(connection.resource_of(obj), metadata["name"], metadata.get("namespace"))
-        except NotFound:
-            found.append(NotReady(*place, "is not there", failed=True))
-            continue
-        if failure := _job_failure(present):
-            found.append(NotReady(*place, failure, failed=True))
-        elif reason := _why_not(present):
-            found.append(NotReady(*place, reason))
-    return found
+    wanted = list(objects)
+    present = Present(connection, wanted)
+    with ThreadPoolExecutor(WORKERS, thread_name_prefix="check") as pool:
+        return [each for each in pool.map(partial(_looked_at, present), wanted) if each is not None]
+
+
+def _looked_at(present: Present, obj: Object) -> NotReady | None:
+    metadata = obj["metadata"]
+    place = obj["kind"], metadata.get("namespace", ""), metadata["name"]
+    try:
+        found = present.of(obj)
+    except NotFound:
+        # Its kind is not served any more.
+        found = None
+    if found is None:
+        return NotReady(*place, "is not there", failed=True)
+    if failure := _job_failure(found):
+        return NotReady(*place, failure, failed=True)
+    if reason := _why_not(found):
+        return NotReady(*place, reason)
+    return None
 
 
 def _job_failure(obj: Object) -> str:

@@ -27,8 +27,9 @@ def made_by(obj: Object, migration_id: str) -> bool:
         return False
     ours, made_at = applied_entry(obj), str(obj["metadata"].get("creationTimestamp", ""))
     if ours is None:
-        # Made by POST, or somebody cleared the managers: then the mark alone has to do.
-        return True
+        # Made by POST, or somebody cleared the managers: then the mark alone has to do. Endpoints take their Service's.
+        entries = obj["metadata"].get("managedFields") or ()
+        return not entries or any(entry.get("manager") == FIELD_MANAGER for entry in entries)
     applied_at = str(ours.get("time", ""))
     if applied_at != made_at:
         return applied_at < made_at

@@ -56,26 +56,28 @@ def on_the_source(collected: Collected, spec: Spec) -> set[Key]:
 
 
 def marked(
-    connection: Connection, namespaces: Collection[str], migration_id: str = ""
+    connection: Connection, namespaces: Collection[str], migration_id: str = "", *, beyond: bool = False
 ) -> Iterator[tuple[Resource, Object]]:
     """What carries a migration's mark in the namespaces, of every kind that can be deleted; owned objects left out.
 
-    What has an owner goes with it, and may have our mark from it without being ours.
+    What has an owner goes with it, and may have our mark from it without being ours. With `beyond` also what lies
+    outside of namespaces, but for those themselves.
     """
     selector = f"{MIGRATION_LABEL}={migration_id}" if migration_id else MIGRATION_LABEL
     resources = [
         each
         for each in connection.discovery().resources()
-        if each.namespaced and {"list", "create", "delete"} <= each.verbs
+        if {"list", "create", "delete"} <= each.verbs and (each.namespaced or (beyond and each.name != "namespaces"))
     ]
 
     def found(place: tuple[Resource, str]) -> list[Object]:
         try:
-            return list(connection.list(place[0], place[1], label_selector=selector))
+            return list(connection.list(place[0], place[1] or None, label_selector=selector))
         except (NotFound, Forbidden, Invalid):
             return []
 
-    places = [(resource, namespace) for namespace in namespaces for resource in resources]
+    places = [(each, namespace) for namespace in namespaces for each in resources if each.namespaced]
+    places += [(each, "") for each in resources if not each.namespaced]
     seen: set[str] = set()
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="marked") as pool:
         for (resource, _namespace), objects in zip(places, pool.map(found, places), strict=True):

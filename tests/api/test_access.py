@@ -80,8 +80,8 @@ def added(answers: tuple[int, ...]) -> tuple[int, ...]:
     return tuple({200: 201, 404: 400}.get(answer, answer) for answer in answers)
 
 
-def refused(answers: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple({200: 400}.get(answer, answer) for answer in answers)
+def refused(answers: tuple[int, ...], status: int = 400) -> tuple[int, ...]:
+    return tuple({200: status}.get(answer, answer) for answer in answers)
 
 
 def body_of(answers: tuple[int, ...]) -> tuple[int, ...]:
@@ -129,6 +129,9 @@ RULES = [
     Rule("GET", "/migrations/{migration}/", None, VIEW),
     Rule("DELETE", "/migrations/{finished}/", None, gone(OPERATE)),
     Rule("POST", "/migrations/{migration}/cancel/", {}, OPERATE),
+    # Another migration onto the same namespace is under way.
+    Rule("POST", "/migrations/{finished}/roll-back/", None, refused(OPERATE, 409)),
+    Rule("GET", "/migrations/{finished}/roll-back/", None, refused(OPERATE, 409)),
     Rule("GET", "/migrations/{migration}/volumes/", None, VIEW),
     Rule("GET", "/migrations/{migration}/resources/", None, VIEW),
     Rule("GET", "/migrations/{migration}/events/", None, VIEW),

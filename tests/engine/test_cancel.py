@@ -62,7 +62,7 @@ def test_what_others_put_into_the_namespace_stays_and_so_does_the_namespace(esta
     assert estate.objects("prod", "configmaps").keys() - {"kube-root-ca.crt", "openshift-service-ca.crt"} == {"theirs"}
     assert estate.objects("prod", "deployments.apps") == {}
     assert estate.objects("prod", "persistentvolumeclaims") == {}
-    said = migration.events.get(reason="NamespaceStays").message
+    said = migration.events.get(reason="Stays").message
     assert "ConfigMap theirs" in said
 
 

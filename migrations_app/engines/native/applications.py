@@ -58,7 +58,7 @@ def step(migration: Migration, lease: Lease) -> timedelta | None:
     """Apply what is still to be applied; None when every object has been looked at. Raises RetriableError."""
     with source_of(migration.pair).asked() as connection:
         brought = _brought(migration, lease, connection)
-    done = {key_of_row(row): row for row in migration.resources.filter(status__in=DONE).defer("former")}
+    done = {key_of_row(row): row for row in migration.resources.filter(status__in=DONE)}
     for key, row in done.items():
         if row.created_uid or row.status == Status.FAILED:
             brought.owners.note(key, row.created_uid)
@@ -206,7 +206,7 @@ def _purge(connection: Connection, objects: list[Object], records: Records, stop
 
 def _note_vanished(migration: Migration, lease: Lease) -> None:
     """Objects that were there when they were counted, and have gone from the source since."""
-    left = list(migration.resources.exclude(status__in=DONE).defer("former"))
+    left = list(migration.resources.exclude(status__in=DONE))
     if not left:
         return
     with transaction.atomic():

@@ -5,11 +5,22 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.db import transaction
+from django.utils import timezone
 
 from clusters.models import ClusterPair
 from migrations_app import events, progress
 from migrations_app.engines import MigrationError, Plan, RetriableError
-from migrations_app.engines.native import applications, cleanup, planning, survey, verification, volumes
+from migrations_app.engines.native import (
+    applications,
+    cleanup,
+    planning,
+    survey,
+    undoing,
+    verification,
+    volumes,
+    way_back,
+)
+from migrations_app.events import Said
 from migrations_app.lease import Lease
 from migrations_app.models import Migration, Stage, Status
 from migrations_app.resources.spec import Spec
@@ -69,16 +80,31 @@ class NativeEngine:
         said = "Cancelled. What it had made on the destination was left there; the source was not changed."
         staying: list[str] = []
         if migration.remove_when_cancelled:
-            if left := cleanup.take_back(migration, lease):
-                progress.note(migration, f"Cancelling: waiting until {len(left)} objects are gone")
+            asked = migration.cancel_requested_at or timezone.now()
+            undone = undoing.undo(migration, lease, since=timezone.now() - asked)
+            if undone.waiting:
+                progress.note(migration, f"Cancelling: waiting until {len(undone.waiting)} objects are gone")
                 return SOON
-            staying = cleanup.remove_namespaces(migration, lease)
+            staying = [*undone.staying, *undoing.remove_namespaces(migration, lease)]
             said = "Cancelled. What it had made on the destination was removed; the source was not changed."
         with transaction.atomic():
             lease.renew()
-            cleanup.mark_cancelled(migration, removed=migration.remove_when_cancelled)
-            for namespace in staying:
-                message = f"Namespace {namespace} stays, because others have put something there"
-                events.emit(migration, "NamespaceStays", message, warning=True)
+            undoing.mark_cancelled(migration, removed=migration.remove_when_cancelled)
+            events.emit_all(migration, [Said("Stays", each, warning=True) for each in staying])
             progress.finish(migration, Status.CANCELLED, said)
         return AT_ONCE
+
+    def roll_back(self, migration: Migration, lease: Lease) -> timedelta | None:
+        asked = migration.rollback_requested_at or timezone.now()
+        undone = undoing.undo(migration, lease, since=timezone.now() - asked)
+        if undone.waiting:
+            return SOON
+        staying = [*undone.staying, *undoing.remove_namespaces(migration, lease)]
+        with transaction.atomic():
+            lease.renew()
+            undoing.mark_rolled_back(migration)
+            events.emit_all(migration, [Said("Stays", each, warning=True) for each in staying])
+            progress.rolled_back(migration, complete=not staying)
+        return None
+
+    foresee_roll_back = staticmethod(way_back.foresee)

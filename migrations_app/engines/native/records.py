@@ -125,7 +125,7 @@ class Records:
         names = list({key[3] for key in wanted})
         found: dict[Key, MigrationResource] = {}
         for start in range(0, len(names), 500):
-            rows = self._migration.resources.filter(name__in=names[start : start + 500]).defer("former")
+            rows = self._migration.resources.filter(name__in=names[start : start + 500])
             found |= {key: row for row in rows if (key := key_of_row(row)) in wanted}
         return found
 

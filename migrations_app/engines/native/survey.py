@@ -25,7 +25,7 @@ from migrations_app.engines.native import manifests, privileges, settling
 from migrations_app.engines.native.claims import Claim, chosen_claims, claims_in, users_of_claims, volume_of
 from migrations_app.engines.native.sides import Side, both_sides
 from migrations_app.lease import Lease
-from migrations_app.models import Migration, MigrationVolume
+from migrations_app.models import Migration, MigrationVolume, earlier_over
 from migrations_app.resources import apply
 from migrations_app.resources.collect import Collected, collect
 from migrations_app.resources.marks import migration_of
@@ -397,6 +397,13 @@ def _objects_in_the_way(connection: Connection, side: Side, there: list[str], wa
         if made["metadata"].get("namespace") in (None, *there):
             candidates.append(made)
     # Nothing was made by a migration that is only planned.
-    for each in apply.conflicts(connection, candidates, wanted.migration_id or "planned"):
+    refused = apply.conflicts(
+        connection,
+        candidates,
+        wanted.migration_id or "planned",
+        policy=wanted.spec.conflict_policy,
+        earlier=earlier_over(wanted.pair),
+    )
+    for each in refused:
         place = f"{each.namespace}/{each.name}" if each.namespace else each.name
         found.failure("existing-objects", f"{each.kind} {place} on the {side}: {each.reason}")

@@ -10,8 +10,9 @@ from django.utils import timezone
 from migrations_app import progress
 from migrations_app.engines.native.quantities import to_text
 from migrations_app.engines.native.sides import destination_of
+from migrations_app.engines.native.undoing import stub_of
 from migrations_app.lease import Lease
-from migrations_app.models import Migration, MigrationResource, Stage, Status
+from migrations_app.models import Migration, Stage, Status
 from migrations_app.resources import check
 
 Object = dict[str, Any]
@@ -27,17 +28,20 @@ def step(migration: Migration, lease: Lease) -> timedelta | None:
     """Compare, wait for the workloads, and give the verdict; None once it is given."""
     rows = list(migration.resources.all())
     refused = [row for row in rows if row.status != Status.SUCCESSFUL]
-    present = [_named(row) for row in rows if row.status == Status.SUCCESSFUL]
+    present = [stub_of(row) for row in rows if row.status == Status.SUCCESSFUL and row.action != "purged"]
     began = datetime.fromisoformat(migration.stage_times[Stage.FINAL.value])
     elapsed = timezone.now() - began
     with destination_of(migration.pair).asked() as connection:
-        wanted = [obj for obj in present if _has_readiness(migration, obj)]
+        # An empty claim may wait for its first pod, which need not be started.
+        filled = {(volume.destination_namespace, volume.claim) for volume in migration.volumes.all()}
+        wanted = [obj for obj in present if _has_readiness(obj, filled)]
         waiting = check.not_ready(connection, wanted)
         if waiting and elapsed < PATIENCE and not any(each.failed for each in waiting):
             lease.renew()
             progress.note(migration, f"Waiting for {'; '.join(str(each) for each in waiting[:NAMED])}")
             return timedelta(seconds=min(LONGEST_PAUSE, max(SHORTEST_PAUSE, elapsed.total_seconds() / 20)))
-        waiting += check.not_ready(connection, [obj for obj in present if obj not in wanted])
+        looked_at = {id(obj) for obj in wanted}
+        waiting += check.not_ready(connection, [obj for obj in present if id(obj) not in looked_at])
     lease.renew()
     wrong = [f"{row}: {row.reason}" for row in refused] + [str(each) for each in waiting]
     if wrong:
@@ -49,19 +53,10 @@ def step(migration: Migration, lease: Lease) -> timedelta | None:
     return None
 
 
-def _has_readiness(migration: Migration, obj: Object) -> bool:
+def _has_readiness(obj: Object, filled: set[tuple[str, str]]) -> bool:
     if obj["kind"] == "PersistentVolumeClaim":
-        # An empty claim may wait for its first pod, which need not be started.
-        place = obj["metadata"]["namespace"], obj["metadata"]["name"]
-        volumes = migration.volumes.filter(claim=place[1])
-        return any(volume.destination_namespace == place[0] for volume in volumes)
+        return (obj["metadata"]["namespace"], obj["metadata"]["name"]) in filled
     return obj["kind"] in WITH_READINESS
-
-
-def _named(row: MigrationResource) -> Object:
-    api_version = f"{row.group}/{row.version}" if row.group else row.version
-    metadata = {"name": row.name, **({"namespace": row.namespace} if row.namespace else {})}
-    return {"apiVersion": api_version, "kind": row.kind, "metadata": metadata}
 
 
 def _account(migration: Migration, resources: int) -> str:
