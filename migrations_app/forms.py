@@ -11,12 +11,13 @@ from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from clusters import class_mapping
-from clusters.models import ClusterPair
+from clusters.models import ClusterPair, Engine
 from migrations_app.choices import belongs_to_the_cluster
 from migrations_app.models import DNS_LABEL, Migration, Status
+from migrations_app.spec_form import SpecForm
 
 
-class MigrationForm(forms.Form):
+class MigrationForm(SpecForm):
     """What moves and how. `namespaces` are those of the pair's source; None when they could not be listed."""
 
     name = forms.CharField(
@@ -37,7 +38,7 @@ class MigrationForm(forms.Form):
     idempotency_key = forms.CharField(widget=forms.HiddenInput, required=False)
 
     def __init__(self, *args: Any, pair: ClusterPair, namespaces: list[str] | None, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, pair=pair, **kwargs)
         self.pair = pair
         self.known_namespaces = namespaces
         self.fields["idempotency_key"].initial = str(uuid.uuid4())
@@ -53,7 +54,10 @@ class MigrationForm(forms.Form):
                 widget=forms.CheckboxSelectMultiple,
                 error_messages={"required": _("Choose at least one namespace.")},
             )
-        self.class_fields = class_mapping.fields(pair.source, pair.destination, pair.storage_class_mapping)
+        mapping = {**pair.storage_class_mapping, **self.initial.get("storage_class_mapping", {})}
+        # Stork takes classes along under their names.
+        takes_classes = pair.engine != Engine.PORTWORX
+        self.class_fields = class_mapping.fields(pair.source, pair.destination, mapping) if takes_classes else {}
         self.fields.update(self.class_fields)
 
     def class_mapping_fields(self) -> list[forms.BoundField]:
@@ -67,6 +71,8 @@ class MigrationForm(forms.Form):
         cleaned = super().clean() or {}
         if not (cleaned.get("include_volumes") or cleaned.get("include_resources")):
             raise forms.ValidationError(_("Choose volumes, objects or both: otherwise nothing would move."))
+        if not self.class_fields:
+            return {**cleaned, "storage_class_mapping": {}}
         mapping = class_mapping.mapping_of(cleaned)
         # Only what differs from the pair: a later change of the pair's mapping should not be hidden by a copy of it.
         cleaned["storage_class_mapping"] = {
@@ -77,10 +83,15 @@ class MigrationForm(forms.Form):
         return cleaned
 
     def cleaned_data_for_start(self) -> dict[str, Any]:
-        """The arguments that `services.start` takes, beside team, pair and actor."""
+        """The arguments that `services.start` and `plans.services.make` take, beside team, pair and actor."""
         names = ("name", "namespaces", "include_volumes", "include_resources", "start_applications")
         given = {name: self.cleaned_data[name] for name in (*names, "storage_class_mapping")}
-        return {**given, "idempotency_key": self.cleaned_data["idempotency_key"] or None}
+        return {**self.options(), **given, "idempotency_key": self.cleaned_data["idempotency_key"] or None}
+
+    def choices(self) -> dict[str, Any]:
+        """The arguments that `services.plan` takes, beside the pair: the namespaces and further fields of a Spec."""
+        given = self.cleaned_data_for_start()
+        return {name: value for name, value in given.items() if name not in ("name", "idempotency_key")}
 
     def renew_key(self) -> None:
         """After a refusal: what is sent next is another request, not a repetition of this one."""

@@ -22,6 +22,8 @@ from migrations_app import by_hand, events, services, way_back
 from migrations_app.engines import Plan
 from migrations_app.forms import MigrationFilter, MigrationForm
 from migrations_app.models import FINISHED, Migration, Status
+from migrations_app.plans import services as plans
+from migrations_app.plans.models import MigrationPlan
 from migrations_app.summary import summary_of
 from teams import access
 from teams.access import Action
@@ -94,6 +96,7 @@ def migration_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         "events": shown,
         "has_earlier": bool(shown) and shown[0].seq > 1,
         "commands": by_hand.commands(migration),
+        "plan": MigrationPlan.objects.filter(migration=migration).only("pk", "spec", "name").first(),
         "may_operate_here": access.may(request.user, Action.OPERATE, migration.team),
         "statuses": Status.choices,
     }
@@ -135,17 +138,36 @@ def _namespaces(pair: ClusterPair) -> tuple[list[str] | None, str]:
         return None, str(error)
 
 
+def _like(request: HttpRequest) -> tuple[str | None, dict[str, Any]]:
+    """The pair and the initial values of a form that begins with what an earlier migration or plan was asked for."""
+    try:
+        wanted = uuid.UUID(request.GET.get("like", ""))
+    except ValueError:
+        return None, {}
+    migration = access.visible(_migrations(), request.user).filter(pk=wanted).first()
+    if migration is not None:
+        return str(migration.pair_id), MigrationForm.initial_of(migration.spec())
+    plan = get_object_or_404(access.visible(MigrationPlan.objects.select_related("pair"), request.user), pk=wanted)
+    return str(plan.pair_id), {**MigrationForm.initial_of(plan.asked()), "name": plan.name}
+
+
 @require_http_methods(["GET", "POST"])
 def migration_new(request: HttpRequest) -> HttpResponse:
-    """Choose what moves, see what would happen, start it. Posting with `action=plan` only shows (without scripts)."""
+    """Choose what moves, see what would happen, start it.
+
+    `?like=` begins with what an earlier migration or plan was asked for. Posting with `action=plan` only shows (without
+    scripts), with `action=plan-objects` it makes a plan.
+    """
     pairs = _pairs_to_migrate_over(request)
-    pair = _chosen_pair(request, pairs, (request.POST or request.GET).get("pair"))
+    pair_given, initial = _like(request)
+    pair = _chosen_pair(request, pairs, (request.POST or request.GET).get("pair") or pair_given)
     if pair is None:
         return render(request, "migrations_app/migration_new.html", {"pairs": []})
     namespaces, trouble = _namespaces(pair)
     context: dict[str, Any] = {"pairs": pairs, "pair": pair, "trouble": trouble}
     if request.method == "GET":
-        initial = {"namespaces": request.GET.getlist("namespaces")}
+        if given := request.GET.getlist("namespaces"):
+            initial["namespaces"] = given
         context["form"] = MigrationForm(pair=pair, namespaces=namespaces, initial=initial)
         return render(request, "migrations_app/migration_new.html", context)
     form = MigrationForm(request.POST, pair=pair, namespaces=namespaces)
@@ -154,13 +176,12 @@ def migration_new(request: HttpRequest) -> HttpResponse:
         if request.POST.get("action") == "plan":
             context.update(_plan(pair, form))
             return render(request, "migrations_app/migration_new.html", context)
+        begin: Any = plans.make if request.POST.get("action") == "plan-objects" else services.start
         try:
-            migration = services.start(pair.team, pair=pair, **form.cleaned_data_for_start(), by=Actor.of(request))
+            return redirect(begin(pair.team, pair=pair, **form.cleaned_data_for_start(), by=Actor.of(request)))
         except Refusal as refusal:
             add_refusal(form, refusal)
             form.renew_key()
-        else:
-            return redirect(migration)
     return render(request, "migrations_app/migration_new.html", context, status=422)
 
 
@@ -201,8 +222,7 @@ def _first_error(form: MigrationForm) -> str:
 def _plan(pair: ClusterPair, form: MigrationForm) -> dict[str, Any]:
     given = form.cleaned_data
     try:
-        names = ("include_volumes", "include_resources", "start_applications", "storage_class_mapping")
-        plan: Plan = services.plan(pair, given["namespaces"], **{name: given[name] for name in names})
+        plan: Plan = services.plan(pair, **form.choices())
     except Refusal as error:
         return {"plan_trouble": str(error)}
     claims = plan.claims if given["include_volumes"] else []

@@ -25,6 +25,7 @@ from django.core.management import call_command  # noqa: E402
 from kubemotion_web.asgi import application  # noqa: E402
 from migrations_app import events, live, progress  # noqa: E402
 from migrations_app.models import Migration, MigrationResource, Stage, Status  # noqa: E402
+from migrations_app.plans.models import MigrationPlan, PlanStep  # noqa: E402
 from tests import factories  # noqa: E402
 
 
@@ -74,7 +75,13 @@ def finish(status: str, reason: str) -> dict[str, Any]:
     return {}
 
 
-DOINGS = {each.__name__: each for each in (emit, lose, pull, resource, enter, finish)}
+def plan(status: str, done: int) -> dict[str, Any]:
+    """Set how far the plan is, as a worker would."""
+    MigrationPlan.objects.update(status=status, step=PlanStep.OBJECTS, objects_done=done)
+    return {}
+
+
+DOINGS = {each.__name__: each for each in (emit, lose, pull, resource, enter, finish, plan)}
 
 
 def serve_requests() -> None:

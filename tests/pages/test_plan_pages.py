@@ -1,0 +1,297 @@
+"""The page of a plan: what is shown first, filters, choosing, differences, and what happens on Migrate."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from migrations_app.engines import Contents, RetriableError
+from migrations_app.engines.native import planning
+from migrations_app.models import Migration
+from migrations_app.plans.models import MigrationPlan, PlannedObject, PlanStatus, PlanStep
+from tests import factories
+
+HTMX = {"HTTP_HX_REQUEST": "true"}
+
+
+def shown(client: Client, path: str, **extra: Any) -> str:
+    response = client.get(path, **extra)
+    assert response.status_code == 200, path
+    return response.content.decode()
+
+
+def at(company: factories.Company) -> str:
+    return f"/plans/{company.plan.pk}/"
+
+
+def row(company: factories.Company, **fields: Any) -> PlannedObject:
+    return company.plan.objects_planned.get(**fields)
+
+
+def test_failures_and_warnings_come_before_what_passed_and_before_the_objects(
+    company: factories.Company, alice: Client
+) -> None:
+    failing = {**factories.PLAN_CHECKS[1], "status": "failure", "title": "Room", "message": "There is no room."}
+    MigrationPlan.objects.update(checks=[*factories.PLAN_CHECKS, failing])
+    page = shown(alice, at(company))
+    places = [page.index(each) for each in ("There is no room.", "leaves room for one", "What passed", 'id="objects"')]
+    assert places[1:] == sorted(places[1:])
+    preflight = page[page.index("Preflight") :]
+    assert preflight.index("There is no room.") < preflight.index("leaves room for one")
+
+
+def test_a_failing_check_disables_the_button_and_says_why(company: factories.Company, alice: Client) -> None:
+    assert not re.search(r"Migrate[^<]*</span></button>.*disabled", shown(alice, at(company)))
+    failing = {**factories.PLAN_CHECKS[1], "status": "failure", "message": "There is no room.", "remedy": "Make some."}
+    MigrationPlan.objects.update(checks=[failing])
+    page = shown(alice, at(company))
+    assert 'disabled aria-describedby="plan-obstacles"' in page
+    assert "There is no room. Make some." in page[page.index('id="plan-obstacles"') :]
+    said = alice.post(f"{at(company)}migrate/", follow=True).content.decode()
+    assert not Migration.objects.filter(plan=company.plan).exists()
+    assert "There is no room. Make some." in said
+
+
+def test_the_tree_counts_by_kind_and_rows_come_when_a_kind_is_opened(company: factories.Company, alice: Client) -> None:
+    page = shown(alice, at(company))
+    kinds = re.findall(r'<li class="kmw-kind" id="kind-([\w]+)">', page)
+    assert kinds == [
+        "serviceaccounts",
+        "secrets",
+        "configmaps",
+        "services",
+        "deployments_apps",
+        "routes_route_openshift_io",
+        "replicasets_apps",
+    ]
+    assert "wordpress-config" not in page
+    rows = shown(alice, f"{at(company)}kind/?resource=configmaps", **HTMX)
+    assert "<html" not in rows
+    assert "mysql-config" in rows
+    assert "wordpress-config" in rows
+
+
+def test_without_scripts_a_kind_is_opened_by_a_link(company: factories.Company, alice: Client) -> None:
+    page = shown(alice, f"{at(company)}?resource=configmaps")
+    assert "wordpress-config" in page
+    response = alice.get(f"{at(company)}kind/?resource=configmaps&q=a")
+    assert response["Location"] == f"{at(company)}?resource=configmaps&q=a"
+
+
+@pytest.mark.parametrize(
+    ("query", "kinds"),
+    [
+        ("action=conflict", ["services"]),
+        ("action=left-out", ["replicasets_apps"]),
+        ("q=WORDPRESS", ["configmaps", "services", "deployments_apps"]),
+        ("q=is taken", ["routes_route_openshift_io"]),
+        ("namespace=shop", []),
+        ("action=nonsense&q=secret", ["secrets"]),
+    ],
+)
+def test_the_tree_is_filtered_by_the_address(
+    company: factories.Company, alice: Client, query: str, kinds: list[str]
+) -> None:
+    page = shown(alice, f"{at(company)}?{query}")
+    assert re.findall(r'<li class="kmw-kind" id="kind-([\w]+)">', page) == kinds
+    if not kinds:
+        assert "Nothing fits the filter." in page
+
+
+def test_what_is_unticked_stays_and_what_it_breaks_is_said_at_once(company: factories.Company, alice: Client) -> None:
+    secret = row(company, resource="secrets")
+    page = alice.post(
+        f"{at(company)}choose/", {"resource": "secrets", "shown": [secret.pk]}, headers={"HX-Request": "true"}
+    ).content.decode()
+    assert re.search(r'id="plan-lacks" hx-swap-oob="true"><div', page)
+    assert "Secret cms/mysql-pass</strong> is left out by name. Would not work without it:" in page
+    assert "Deployment cms/wordpress</a>" in page
+    assert re.search(rf'value="{secret.pk}" id="goes-{secret.pk}" aria-label', page), "the box is no longer ticked"
+    company.plan.refresh_from_db()
+    assert company.plan.asked().selection.exclude_objects == ("secrets/cms/mysql-pass",)
+    again = {"resource": "secrets", "shown": [secret.pk], "included": [secret.pk]}
+    page = alice.post(f"{at(company)}choose/", again, headers={"HX-Request": "true"}).content.decode()
+    assert '<div id="plan-lacks" hx-swap-oob="true"></div>' in page
+    company.plan.refresh_from_db()
+    assert company.plan.asked().selection == type(company.plan.asked().selection)()
+
+
+def test_a_whole_kind_can_stay_and_come_back(company: factories.Company, alice: Client) -> None:
+    for whole, kinds, included in (("0", ("configmaps",), 0), ("1", (), 2)):
+        response = alice.post(f"{at(company)}choose/", {"resource": "configmaps", "whole": whole, "action": "create"})
+        assert response["Location"] == f"{at(company)}?action=create&resource=configmaps"
+        company.plan.refresh_from_db()
+        assert company.plan.asked().selection.exclude_kinds == kinds
+        assert company.plan.objects_planned.filter(resource="configmaps", included=True).count() == included
+
+
+def test_what_was_left_out_by_a_rule_is_asked_about_when_it_is_ticked(
+    company: factories.Company, alice: Client
+) -> None:
+    owned = row(company, resource="replicasets.apps")
+    given = {"resource": "replicasets.apps", "shown": [owned.pk], "included": [owned.pk]}
+    response = alice.post(f"{at(company)}choose/", given, headers={"HX-Request": "true"})
+    assert response["HX-Redirect"] == f"{at(company)}?resource=replicasets.apps"
+    company.plan.refresh_from_db()
+    assert (company.plan.status, company.plan.step) == (PlanStatus.IN_PROGRESS, PlanStep.OBJECTS)
+    assert company.plan.next_look_at is not None
+    page = shown(alice, at(company))
+    assert 'hx-trigger="every 1s"' in page
+    assert "8 / 8" in page
+
+
+def test_the_fragment_of_progress_asks_for_the_whole_page_once_it_is_settled(
+    company: factories.Company, alice: Client
+) -> None:
+    MigrationPlan.objects.update(status=PlanStatus.IN_PROGRESS, step=PlanStep.OBJECTS, objects_done=3)
+    response = alice.get(f"{at(company)}progress/")
+    assert "3 / 8" in response.content.decode()
+    assert "HX-Refresh" not in response
+    MigrationPlan.objects.update(status=PlanStatus.READY)
+    assert alice.get(f"{at(company)}progress/")["HX-Refresh"] == "true"
+
+
+def test_a_plan_that_could_not_be_made_says_why(company: factories.Company, alice: Client) -> None:
+    MigrationPlan.objects.update(status=PlanStatus.FAILED, reason="Source cluster dev: it does not let us in")
+    page = shown(alice, at(company))
+    assert "The plan could not be made." in page
+    assert "it does not let us in" in page
+
+
+def test_the_differences_of_an_object_are_shown_field_by_field(company: factories.Company, alice: Client) -> None:
+    service = row(company, resource="services")
+    page = shown(alice, service.get_absolute_url())
+    assert "<html" in page
+    assert "spec.type" in page
+    assert "<del>ClusterIP</del>" in page
+    assert "<ins>NodePort</ins>" in page
+    assert "<html" not in shown(alice, service.get_absolute_url(), **HTMX)
+
+
+def test_yaml_is_asked_of_the_clusters_and_shows_no_value_of_a_secret(
+    company: factories.Company, alice: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": "mysql-pass",
+            "namespace": "cms",
+            "annotations": {"kubectl.kubernetes.io/last-applied-configuration": '{"data": {"password": "c2VzYW1l"}}'},
+        },
+        "data": {"password": "c2VzYW1l"},
+    }
+    found = Contents(secret, secret, {**secret, "stringData": {"password": "sesame"}})
+    monkeypatch.setattr("migrations_app.engines.native.engine.NativeEngine.contents", lambda *_a, **_o: found)
+    page = shown(alice, f"{row(company, resource='secrets').get_absolute_url()}yaml/")
+    assert "(not shown: 6 bytes)" in page
+    assert "c2VzYW1l" not in page
+    assert "sesame" not in page.lower()
+
+
+def test_a_cluster_that_does_not_answer_is_said_where_the_yaml_would_be(
+    company: factories.Company, alice: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(*_arguments: Any, **_options: Any) -> Contents:
+        raise RetriableError("Source cluster dev: no answer")
+
+    monkeypatch.setattr("migrations_app.engines.native.engine.NativeEngine.contents", silent)
+    assert "Source cluster dev: no answer" in shown(alice, f"{row(company, name='wp').get_absolute_url()}yaml/")
+
+
+def test_a_plan_becomes_a_migration_which_names_its_plan(company: factories.Company, alice: Client) -> None:
+    response = alice.post(f"{at(company)}migrate/")
+    migration = Migration.objects.get(plan=company.plan)
+    assert response["Location"] == migration.get_absolute_url()
+    assert f'href="{at(company)}"' in shown(alice, migration.get_absolute_url())
+    page = shown(alice, at(company))
+    assert migration.name in page
+    assert "look-again" not in page
+    assert 'type="checkbox"' not in page
+
+
+def test_a_viewer_sees_the_plan_and_is_offered_nothing(company: factories.Company, client: Client) -> None:
+    client.force_login(company.bob)
+    page = shown(client, f"{at(company)}?resource=secrets")
+    for offer in ("/migrate/", "/choose/", "/look-again/", "/remove/", "/export/", "/yaml/", 'type="checkbox"'):
+        assert offer not in page, offer
+
+
+def test_only_an_admin_is_offered_the_secrets(company: factories.Company, client: Client) -> None:
+    client.force_login(company.olivia)
+    assert "?secrets=1" not in shown(client, at(company))
+    client.force_login(company.alice)
+    assert "?secrets=1" in shown(client, at(company))
+
+
+def test_an_export_is_sent_as_a_file(
+    company: factories.Company, alice: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("migrations_app.engines.native.engine.NativeEngine.whole", lambda *_a, **_o: [])
+    response = alice.get(f"{at(company)}export/")
+    assert response["Content-Type"] == "application/gzip"
+    assert re.search(r'attachment; filename="cms-\w{8}\.tar\.gz"', response["Content-Disposition"])
+    assert b"".join(response.streaming_content)[:2] == b"\x1f\x8b"  # type: ignore[attr-defined]
+
+
+def test_the_plan_of_a_pair_whose_objects_another_applies_says_who(company: factories.Company, alice: Client) -> None:
+    type(company.pair).objects.update(engine="portworx")
+    MigrationPlan.objects.update(kinds={"Deployment": 2, "Secret": 1})
+    company.plan.objects_planned.all().delete()
+    page = shown(alice, at(company))
+    assert "Stork collects and applies the objects of this pair itself" in page
+    assert "Deployment" in page
+
+
+@pytest.fixture
+def large(company: factories.Company) -> MigrationPlan:
+    return factories.plan(company.pair, objects=5000)
+
+
+# Session and user, the plan, what is lacking (2), counts, what the viewer may (2), kinds, caveats, namespaces.
+QUERIES = {"": 11, "?q=object-00&action=create": 11, "kind/?resource=kind7s.group7.example.com": 7, "progress/": 3}
+
+
+@pytest.mark.parametrize("path", QUERIES)
+def test_a_plan_of_five_thousand_objects_asks_no_more_than_a_small_one(
+    company: factories.Company, large: MigrationPlan, alice: Client, path: str
+) -> None:
+    def queries(plan: MigrationPlan) -> int:
+        with CaptureQueriesContext(connection) as asked:
+            assert alice.get(f"/plans/{plan.pk}/{path}", **HTMX).status_code == 200
+        return len(asked)
+
+    assert queries(large) <= QUERIES[path]
+    assert queries(large) <= queries(company.plan) + 1
+
+
+def test_a_page_of_five_thousand_objects_is_small_and_there_in_a_second(large: MigrationPlan, alice: Client) -> None:
+    # A thousand objects refer to the Secret that stays.
+    page = alice.post(f"/plans/{large.pk}/choose/", {"resource": "secrets", "whole": "0"}, follow=True)
+    assert "and 994 more" in page.content.decode()
+    spent = {}
+    for path, most in (("", 1.0), ("kind/?resource=kind7s.group7.example.com", 0.3)):
+        begun = time.perf_counter()
+        response = alice.get(f"/plans/{large.pk}/{path}", **HTMX)
+        spent[path] = time.perf_counter() - begun
+        assert len(response.content) < 200_000
+        # On a machine that has nothing else to do it takes a tenth of this.
+        assert spent[path] < most * 3, spent
+
+
+def test_planning_is_not_asked_of_clusters_by_any_page_but_yaml_and_export(
+    company: factories.Company, alice: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(*_arguments: Any, **_options: Any) -> None:
+        raise AssertionError("a cluster was asked")
+
+    for name in ("source_of", "destination_of"):
+        monkeypatch.setattr(planning, name, asked)
+    for path in ("/plans/", at(company), f"{at(company)}checks.json", row(company, name="wp").get_absolute_url()):
+        assert alice.get(path).status_code == 200
