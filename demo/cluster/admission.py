@@ -7,7 +7,7 @@ import ipaddress
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from demo.cluster import defaults, pod_security, statuses
+from demo.cluster import defaults, limit_ranges, pod_security, quotas, statuses
 from demo.cluster.registry import ResourceInfo
 from demo.cluster.statuses import Cause, invalid_value
 from demo.cluster.times import now
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 NODE_PORTS = range(30000, 32768)
+PRIORITIES = "priorityclasses.scheduling.k8s.io"
+# Every cluster has these two from its beginning.
+SYSTEM_PRIORITIES = {"system-cluster-critical": 2000000000, "system-node-critical": 2000001000}
 CLASSES = "storageclasses.storage.k8s.io"
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
@@ -45,6 +48,9 @@ def admit(api: ClusterAPI, info: ResourceInfo, obj: Object) -> None:
         case "namespaces":
             obj["spec"] = {**obj.get("spec", {}), "finalizers": ["kubernetes"]}
         case "pods":
+            limit_ranges.fill(api, obj)
+            _priority(api, info, obj)
+            _runtime(api, info, obj)
             defaults.admit_pod(obj)
             namespace = api.store.get("namespaces", "", obj["metadata"]["namespace"])
             if namespace and (why := pod_security.violation(namespace, obj["spec"])):
@@ -58,6 +64,40 @@ def admit(api: ClusterAPI, info: ResourceInfo, obj: Object) -> None:
             obj["status"] = {"lastPhaseTransitionTime": now(), **obj["status"]}
         case "jobs.batch":
             _job(obj)
+        case "limitranges":
+            limit_ranges.complete(obj)
+    if info.name in ("pods", "persistentvolumeclaims"):
+        limit_ranges.check(api, info, obj)
+    if info.namespaced:
+        quotas.check(api, info, obj)
+
+
+def _priority(api: ClusterAPI, info: ResourceInfo, pod: Object) -> None:
+    """The number behind the pod's class (plugin/pkg/admission/priority). Raises APIError where it is not there."""
+    spec, name = pod["spec"], pod["spec"].get("priorityClassName")
+    if not name:
+        found = next((each for each in api.store.objects(PRIORITIES) if each.get("globalDefault")), None)
+        if found is None:
+            return
+        spec["priorityClassName"] = found["metadata"]["name"]
+    elif name in SYSTEM_PRIORITIES:
+        spec["priority"] = SYSTEM_PRIORITIES[name]
+        return
+    else:
+        found = api.store.get(PRIORITIES, "", name)
+        if found is None:
+            why = f"no PriorityClass with name {name} was found"
+            raise statuses.forbidden(info, pod["metadata"]["name"], why)
+    spec["priority"] = found.get("value", 0)
+    spec.setdefault("preemptionPolicy", found.get("preemptionPolicy", "PreemptLowerPriority"))
+
+
+def _runtime(api: ClusterAPI, info: ResourceInfo, pod: Object) -> None:
+    """The class must be there (plugin/pkg/admission/runtimeclass). Raises APIError."""
+    name = pod["spec"].get("runtimeClassName")
+    if name and api.store.get("runtimeclasses.node.k8s.io", "", name) is None:
+        why = f'pod rejected: RuntimeClass "{name}" not found'
+        raise statuses.forbidden(info, pod["metadata"]["name"], why)
 
 
 def _finalizer(obj: Object, finalizer: str) -> None:

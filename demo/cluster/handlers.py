@@ -18,6 +18,7 @@ from demo.cluster import (
     discovery,
     openapi,
     patches,
+    pod_security,
     rbac,
     reviews,
     selectors,
@@ -391,6 +392,7 @@ class Handlers:
             manager=_manager(exchange),
             dry_run=_dry(exchange),
         )
+        warnings += self._pod_security(info, made)
         await self._object(exchange, info, 201, made, warnings)
 
     async def _replace(self, exchange: Exchange, target: Target) -> None:
@@ -499,7 +501,12 @@ class Handlers:
             dry_run=_dry(exchange),
             user=user.name,
         )
+        warnings += self._pod_security(info, done)
         await self._object(exchange, info, 201 if created else 200, done, warnings)
+
+    def _pod_security(self, info: ResourceInfo, obj: Object) -> list[str]:
+        namespace = self.api.store.get("namespaces", "", obj["metadata"].get("namespace", ""))
+        return pod_security.warnings(namespace, info.name, obj) if namespace else []
 
     def _options(self, exchange: Exchange) -> Object:
         options = self._body(exchange) if exchange.body.strip() else {}

@@ -10,7 +10,16 @@ from collections.abc import Iterator
 from typing import Any
 
 Object = dict[str, Any]
-ENFORCE = "pod-security.kubernetes.io/enforce"
+ENFORCE, WARN = "pod-security.kubernetes.io/enforce", "pod-security.kubernetes.io/warn"
+REPLACED = ("non-default capabilities", "hostPath volumes", "seccompProfile")
+# Where the pod spec is in the kinds that are warned of.
+OF_WORKLOAD = ("spec", "template", "spec")
+TEMPLATES = {
+    "pods": ("spec",),
+    "cronjobs.batch": ("spec", "jobTemplate", "spec", "template", "spec"),
+    **dict.fromkeys(("deployments.apps", "statefulsets.apps", "daemonsets.apps", "replicasets.apps"), OF_WORKLOAD),
+    **dict.fromkeys(("jobs.batch", "replicationcontrollers"), OF_WORKLOAD),
+}
 # What `baseline` lets pods add.
 DEFAULT_CAPABILITIES = {
     "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "SETFCAP",
@@ -23,15 +32,30 @@ RESTRICTED_VOLUMES = {
 
 def violation(namespace: Object, spec: Object) -> str:
     """Why the namespace lets no pod of this spec in; empty where it does."""
+    found = _violated(namespace, spec, ENFORCE)
+    return f"violates {found}" if found else ""
+
+
+def warnings(namespace: Object, resource: str, obj: Object) -> list[str]:
+    """What is said to whoever makes a pod, or a workload that makes some."""
+    spec: Any = obj
+    for name in TEMPLATES.get(resource, ("",)):
+        spec = (spec or {}).get(name)
+    found = _violated(namespace, spec, WARN) if spec else ""
+    return [f"would violate {found}"] if found else []
+
+
+def _violated(namespace: Object, spec: Object, label: str) -> str:
     labels = namespace["metadata"].get("labels") or {}
-    level = labels.get(ENFORCE, "privileged")
+    level = labels.get(label, "privileged")
     if level not in ("baseline", "restricted"):
         return ""
     found = list(_baseline(spec))
     if level == "restricted":
-        found = [each for each in found if not each.startswith("non-default capabilities")] + list(_restricted(spec))
-    version = labels.get(f"{ENFORCE}-version", "latest")
-    return f'violates PodSecurity "{level}:{version}": {", ".join(found)}' if found else ""
+        # Stricter checks stand in the place of these.
+        found = [each for each in found if not each.startswith(REPLACED)] + list(_restricted(spec))
+    version = labels.get(f"{label}-version", "latest")
+    return f'PodSecurity "{level}:{version}": {", ".join(found)}' if found else ""
 
 
 def _containers(spec: Object) -> list[Object]:

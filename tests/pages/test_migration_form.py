@@ -13,7 +13,7 @@ from clusters import services as cluster_services
 from migrations_app import services
 from migrations_app.engines import Plan
 from migrations_app.models import Migration, Status
-from migrations_app.resources.preflight.result import Result, Verdict, passed
+from migrations_app.resources.preflight.result import Check, Result, Verdict
 from teams.refusals import Refusal
 from tests import factories
 
@@ -43,7 +43,7 @@ PLAN = Plan(
             remedy="Nothing of it is overwritten.",
             command="kubectl get all -n cms",
         ).to_dict(),
-        passed("storage-class", "Storage classes", "All 2 are there.").to_dict(),
+        Check("storage-class", "Storage classes").passed("All 2 are there.").to_dict(),
     ],
 )
 

@@ -60,7 +60,7 @@ def test_an_application_is_collected_and_what_controllers_make_of_it_is_not(
         make("ServiceAccount", "web", namespace),
         make("Service", "web", namespace, spec=service),
         make("PersistentVolumeClaim", "data", namespace, spec=claim),
-        make("LimitRange", "limits", namespace, spec={"limits": [{"type": "Pod", "max": {"cpu": "2"}}]}),
+        make("LimitRange", "limits", namespace, spec={"limits": [{"type": "Container", "max": {"cpu": "2"}}]}),
         make("ResourceQuota", "quota", namespace, spec={"hard": {"pods": "20"}}),
         make("NetworkPolicy", "closed", namespace, apiVersion="networking.k8s.io/v1", spec={"podSelector": {}}),
         make("PodDisruptionBudget", "web", namespace, **budget),

@@ -69,7 +69,10 @@ def create_pod(api: ClusterAPI, owner: Object, pod: Object, *, component: str) -
     try:
         created = api.create("pods", pod)
     except APIError as refusal:
-        api.record_event(owner, "Warning", "FailedCreate", f"Error creating: {refusal}", component=component)
+        # Each attempt has another name: as one event that is counted up.
+        metadata = pod["metadata"]
+        said = str(refusal).replace(metadata["name"], metadata.get("generateName") or metadata["name"])
+        api.record_event(owner, "Warning", "FailedCreate", f"Error creating: {said}", component=component)
         raise
     message = f"Created pod: {created['metadata']['name']}"
     api.record_event(owner, "Normal", "SuccessfulCreate", message, component=component)

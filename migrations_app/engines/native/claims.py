@@ -8,8 +8,8 @@ from typing import Any
 
 from clusters.kube.connection import Connection
 from migrations_app.engines.native import manifests
-from migrations_app.engines.native.quantities import to_bytes
 from migrations_app.models import Migration, MigrationVolume
+from migrations_app.resources.quantities import to_bytes
 from migrations_app.resources.selection import Chooser
 from migrations_app.resources.spec import Spec
 

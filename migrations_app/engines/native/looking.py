@@ -14,11 +14,11 @@ from migrations_app.engines.native import manifests, measuring, movers
 from migrations_app.engines.native.movers import Jobs, Mover
 from migrations_app.engines.native.notes import Notes
 from migrations_app.engines.native.privileges import Direction
-from migrations_app.engines.native.quantities import to_text
 from migrations_app.engines.native.settling import Surroundings
 from migrations_app.engines.native.sides import destination_of, source_of
 from migrations_app.engines.native.starting import MOVING
 from migrations_app.models import Migration, MigrationVolume, Status
+from migrations_app.resources.quantities import to_text
 
 # Images may have to be pulled and disks to be attached; what has not begun after this will not.
 STARTING = timedelta(minutes=15)

@@ -31,6 +31,9 @@ CLAIMS_ANNOTATION = "kubemotion.io/claims"
 KEYS_LABEL = "kubemotion.io/keys-for"
 EXPIRES_ANNOTATION = "kubemotion.io/keys-expire-at"
 KEYS_PATH, KEYS_FILE = "/keys", "keys.json"
+RESOURCES: Object = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "512Mi"}}
+# Side by side in one pod, small volumes need less each.
+SHARED_RESOURCES: Object = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
 # Exit codes of the mover that trying again cannot mend: usage, refused store, integrity, no space, unreadable, foreign.
 HOPELESS_EXIT_CODES = [2, 4, 5, 6, 7, 8]
 RETRIES = 6
@@ -220,8 +223,6 @@ def _keys_source(direction: Direction, volume: MigrationVolume) -> Object:
 def _container(direction: Direction, volume: MigrationVolume, power: Power, *, shared: bool, temporary: bool) -> Object:
     raw = volume.volume_mode == BLOCK
     data = {"name": f"data-{volume.pk}", "mountPath": MOUNT_PATH, **({"readOnly": True} if direction == "push" else {})}
-    # Side by side in one pod, small volumes need less each.
-    requests = {"cpu": "50m", "memory": "128Mi"} if shared else {"cpu": "100m", "memory": "256Mi"}
     workers = settings.MOVER_WORKERS or (1 if shared else 0)
     environment = {
         "MOVER_TERMINATION_LOG": "/dev/termination-log",
@@ -240,7 +241,7 @@ def _container(direction: Direction, volume: MigrationVolume, power: Power, *, s
         "envFrom": [{"secretRef": {"name": own_name(direction, volume)}}],
         "env": [{"name": name, "value": value} for name, value in environment.items() if value],
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "resources": {"requests": requests, "limits": {"memory": "512Mi"}},
+        "resources": SHARED_RESOURCES if shared else RESOURCES,
         "securityContext": privileges.container_context(direction, power, raw=raw),
         "volumeMounts": [*mounts, {"name": "tmp", "mountPath": "/tmp"}],
         **({"volumeDevices": [{"name": data["name"], "devicePath": DEVICE_PATH}]} if raw else {}),

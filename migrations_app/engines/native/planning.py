@@ -14,7 +14,7 @@ from migrations_app.engines import Contents, Foreseen
 from migrations_app.engines.native import manifests
 from migrations_app.engines.native.claims import chosen_claims, volume_of
 from migrations_app.engines.native.sides import destination_of, source_of
-from migrations_app.engines.native.survey import Wanted
+from migrations_app.engines.native.wanted import Wanted
 from migrations_app.models import Migration, earlier_over
 from migrations_app.resources import order
 from migrations_app.resources.collect import Collected, collect

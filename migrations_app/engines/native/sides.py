@@ -7,12 +7,14 @@ process and renewed when they are old or the kubeconfig has changed.
 from __future__ import annotations
 
 import hashlib
+import shlex
 import threading
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from clusters.connections import connect
 from clusters.kube import errors
@@ -20,6 +22,7 @@ from clusters.kube.connection import Connection
 from clusters.models import Cluster, ClusterPair
 from migrations_app.engines import MigrationError, RetriableError
 from migrations_app.models import Migration
+from migrations_app.resources.preflight.facts import Facts
 
 KEEP_SECONDS = 300.0
 
@@ -58,6 +61,15 @@ class Side:
         """The migration's namespaces as they are called on this side."""
         spec = migration.spec()
         return spec.namespaces if self.role == "source" else spec.destination_namespaces()
+
+    @property
+    def kubectl(self) -> str:
+        """How a command begins that asks this cluster: contexts are named like the clusters."""
+        return f"kubectl --context {shlex.quote(self.cluster.name)}"
+
+    def facts(self) -> Facts:
+        """The cluster's facts for a preflight, in which no migration has begun."""
+        return Facts(partial(self.asked, at_first=True), self.role, self.cluster.name)
 
     @contextmanager
     def asked(self, *, at_first: bool = False) -> Iterator[Connection]:

@@ -8,12 +8,12 @@ from typing import Any
 from django.utils import timezone
 
 from migrations_app import progress
-from migrations_app.engines.native.quantities import to_text
 from migrations_app.engines.native.sides import destination_of
 from migrations_app.engines.native.undoing import stub_of
 from migrations_app.lease import Lease
 from migrations_app.models import Migration, Stage, Status
 from migrations_app.resources import check
+from migrations_app.resources.quantities import to_text
 
 Object = dict[str, Any]
 SHORTEST_PAUSE, LONGEST_PAUSE = 1.0, 10.0

@@ -11,8 +11,8 @@ from django.utils import timezone
 from clusters.kube.connection import Connection
 from clusters.portworx.migration import MigrationStatus, ResourceStatus, VolumeStatus
 from migrations_app import live
-from migrations_app.engines.native.quantities import to_bytes
 from migrations_app.models import Migration, MigrationResource, MigrationVolume, Status
+from migrations_app.resources.quantities import to_bytes
 
 Object = dict[str, Any]
 STATUSES = {

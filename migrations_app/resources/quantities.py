@@ -1,4 +1,4 @@
-"""Kubernetes quantities such as `8Gi` as numbers of bytes."""
+"""Kubernetes quantities such as `8Gi` and `250m` as numbers."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ SUFFIXES |= {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "E
 FORM = re.compile(r"([+-]?[0-9.]+)(?:([kMGTPE]i?|Ki|m)|[eE]([+-]?\d+))?")
 
 
-def to_bytes(quantity: str | int) -> int:
-    """The quantity in bytes, rounded up. Raises ValueError."""
+def to_number(quantity: str | int | float) -> Decimal:
+    """The quantity as it is: cores, bytes or pieces. Raises ValueError."""
     found = FORM.fullmatch(str(quantity).strip())
     if not found:
         raise ValueError(f"not a quantity: {quantity}")
@@ -21,7 +21,12 @@ def to_bytes(quantity: str | int) -> int:
         factor = Decimal(10) ** int(exponent)
     else:
         factor = Decimal("0.001") if suffix == "m" else Decimal(SUFFIXES[suffix])
-    return int((number * factor).to_integral_value(rounding="ROUND_CEILING"))
+    return number * factor
+
+
+def to_bytes(quantity: str | int) -> int:
+    """The quantity in bytes, rounded up. Raises ValueError."""
+    return int(to_number(quantity).to_integral_value(rounding="ROUND_CEILING"))
 
 
 def to_text(count: int) -> str:

@@ -1,0 +1,230 @@
+"""The engine's own part of the preflight: namespaces, claims, and the power of its movers."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+
+from django.utils.translation import gettext as _
+
+from clusters.kube import errors
+from clusters.kube.connection import Connection
+from clusters.models import ObjectStore
+from migrations_app.engines.native import manifests, privileges, settling
+from migrations_app.engines.native.claims import Claim, claims_in, users_of_claims
+from migrations_app.engines.native.sides import Side
+from migrations_app.engines.native.wanted import Wanted
+from migrations_app.resources.collect import Collected
+from migrations_app.resources.marks import migration_of
+from migrations_app.resources.preflight.context import Object, label
+from migrations_app.resources.preflight.result import Check, Result, counted, listed
+from migrations_app.resources.rules import RuleError
+
+NAMESPACES = Check("namespaces", "Namespaces")
+UNBOUND = Check("unbound-claims", "Claims without data")
+KEYS = Check("mover-keys", "Keys of the movers")
+POWER = Check("mover-privileges", "Privileges of the movers")
+UNREAD = Check("collection", "Objects that can be read")
+RULES = Check("rules", "Rules that change objects")
+IN_THE_WAY = Check("claims-in-the-way", "Claims that are there already")
+Users = Mapping[str, list[Object]]
+
+
+def namespaces(connection: Connection, side: Side, names: tuple[str, ...]) -> tuple[dict[str, Object], list[Result]]:
+    """The source's namespaces by name, and what is wrong with them. Raises KubeError."""
+    found, wrong = {}, []
+    for name in names:
+        try:
+            namespace = connection.get("namespaces", name)
+        except errors.NotFound:
+            wrong.append(
+                NAMESPACES.failure(
+                    f"The {side} has no namespace {name}.",
+                    [f"Namespace {name}"],
+                    remedy=_namespaces_like(connection, name),
+                    command=f"{side.kubectl} get namespaces",
+                )
+            )
+            continue
+        if namespace["metadata"].get("deletionTimestamp"):
+            wrong.append(_going(side, name, "Choose another one, or make it anew once it is gone."))
+        found[name] = namespace
+    return found, wrong
+
+
+def _going(side: Side, name: str, remedy: str) -> Result:
+    return NAMESPACES.failure(
+        f"The namespace {name} is being deleted on the {side}.",
+        [f"Namespace {name}"],
+        why="Nothing can be made in it any more, and what is in it goes.",
+        remedy=remedy,
+        command=f"{side.kubectl} get namespace {name} -o yaml",
+    )
+
+
+def _namespaces_like(connection: Connection, name: str) -> str:
+    try:
+        known = [each["metadata"]["name"] for each in connection.list("namespaces")]
+    except errors.Forbidden:
+        return "Check the spelling."
+    if close := difflib.get_close_matches(name, known, n=3, cutoff=0.5):
+        return f"Did you mean {' or '.join(close)}?"
+    own = [each for each in known if not each.startswith(("kube-", "openshift"))]
+    return f"It has {', '.join(own[:10])}."
+
+
+def destination_namespaces(
+    connection: Connection, side: Side, names: tuple[str, ...]
+) -> tuple[dict[str, Object], list[Result]]:
+    """Those of the namespaces that the destination has already, and what is wrong with them. Raises KubeError."""
+    there: dict[str, Object] = {}
+    results: list[Result] = []
+    for name in names:
+        try:
+            namespace = connection.get("namespaces", name)
+        except errors.NotFound:
+            if not connection.can_i("create", "namespaces"):
+                results.append(
+                    NAMESPACES.failure(
+                        f"The {side} has no namespace {name}, and its account may not create namespaces.",
+                        [f"Namespace {name}"],
+                        remedy="Create the namespace there, or grant create on namespaces.",
+                        command=f"{side.kubectl} create namespace {name}",
+                    )
+                )
+            continue
+        if namespace["metadata"].get("deletionTimestamp"):
+            results.append(_going(side, name, "Wait until it is gone."))
+        there[name] = namespace
+    if not results:
+        new = [name for name in names if name not in there]
+        said = [f"{listed(there)} {'is' if len(there) == 1 else 'are'} there"] if there else []
+        said += [f"{listed(new)} will be made"] if new else []
+        results.append(NAMESPACES.passed(f"On the {side} {', '.join(said)}.", [f"Namespace {name}" for name in names]))
+    return there, results
+
+
+def unread(side: Side, collected: Collected) -> Iterator[Result]:
+    """Kinds that could not be read, and stay behind."""
+    for each in collected.skipped:
+        yield UNREAD.warning(
+            f"{each.resource} cannot be read on the {side} and stay behind: {each.reason}",
+            why="Objects of this kind, if there are any, do not go along.",
+            remedy="Allow the account the verb list on it, or exclude the kind, if it is not needed.",
+            command=f"{side.kubectl} auth can-i list {each.resource} -A",
+        )
+    if collected.objects and not collected.skipped:
+        kinds = len({(each["apiVersion"], each["kind"]) for each in collected.objects})
+        yield UNREAD.passed(f"{counted(len(collected.objects), 'object')} of {counted(kinds, 'kind')} go along.")
+
+
+def rule_that_does_not_fit(obj: Object, error: RuleError) -> Result:
+    """A user's rule that cannot be applied to an object that it is about."""
+    return RULES.failure(
+        str(error),
+        [label(obj)],
+        why="The object would be refused.",
+        remedy="Change the rule, or let its conditions leave this object out.",
+    )
+
+
+def unbound(claims: list[Claim]) -> Iterator[Result]:
+    """Claims that no volume stands behind."""
+    for claim in claims:
+        if not claim.is_bound:
+            yield UNBOUND.warning(
+                f"Claim {claim} is not bound: it has no data, and an empty claim is made for it.",
+                [f"PersistentVolumeClaim {claim}"],
+            )
+
+
+def keys(store: ObjectStore) -> Result:
+    """Which keys of the object store movers get."""
+    said = (
+        _("Movers get temporary keys of the object store %(store)s, each for the prefix of its own volume alone.")
+        if store.gives_temporary_keys
+        else _(
+            "Movers get the own key pair of the object store %(store)s, in a Secret that goes with them: it gives no "
+            "temporary keys that a session policy holds to a prefix."
+        )
+    )
+    return KEYS.passed(said % {"store": store.name})
+
+
+def powers(
+    connection: Connection, side: Side, namespace: Object, here: str, claims: list[Claim], users: Users
+) -> Iterator[Result]:
+    """Where movers will not be root, once for all claims of a namespace that share the reason. Raises KubeError.
+
+    `here` is the namespace's name on this side; the claims are those of the source that carry data.
+    """
+    if not claims:
+        return
+    direction: privileges.Direction = "push" if side.role == "source" else "pull"
+    refused = settling.refuses_root(connection, here)
+    told: dict[str, list[str]] = {}
+    for claim in claims:
+        power = privileges.decide(direction, namespace, users.get(claim.name, []), refuses_root=refused)
+        lost = privileges.what_is_lost(direction, power, raw=claim.mode == manifests.BLOCK)
+        told.setdefault(lost, []).append(f"PersistentVolumeClaim {claim}")
+    for lost, objects in told.items():
+        if lost:
+            said = _("Movers on the %(side)s in namespace %(namespace)s: %(lost)s")
+            yield POWER.warning(
+                said % {"side": side, "namespace": here, "lost": lost},
+                objects,
+                remedy="To let everything be kept, let the movers be root there for the time of the migration.",
+                command=f"oc --context {side.cluster.name} adm policy add-scc-to-user privileged -z default -n {here}"
+                if refused
+                else f"{side.kubectl} label --overwrite namespace {here} {privileges.ENFORCE}=privileged",
+            )
+    if not any(told):
+        yield POWER.passed(f"Movers on the {side} in namespace {here} keep owners, modes and attributes of all files.")
+
+
+def in_the_way(
+    connection: Connection, side: Side, namespace: str, claims: list[Claim], wanted: Wanted
+) -> Iterator[Result]:
+    """Claims of the same names that somebody else made: one that fits and that nobody uses is taken as it is."""
+    here = wanted.spec.namespace_for(namespace)
+    present = {claim.name: claim for claim in claims_in(connection, here)}
+    users = users_of_claims(connection, here) if present else {}
+    taken = []
+    for claim in claims:
+        other = present.get(claim.name)
+        if other is None or (wanted.migration_id and migration_of(other.raw) == wanted.migration_id):
+            continue
+        wrong = _unfit(side, claim, other, users.get(claim.name, []), wanted)
+        if wrong is None:
+            taken.append(str(other))
+        else:
+            message, remedy = wrong
+            yield IN_THE_WAY.failure(
+                message,
+                [f"PersistentVolumeClaim {other}"],
+                why="What is there is not overwritten, and data does not come into a claim that does not fit.",
+                remedy=remedy,
+                command=f"{side.kubectl} describe persistentvolumeclaim {other.name} -n {other.namespace}",
+            )
+    if taken:
+        yield IN_THE_WAY.passed(
+            f"The {side} has {listed(taken)} already, unused and large enough: the data goes there."
+        )
+
+
+def _unfit(side: Side, claim: Claim, other: Claim, busy: list[Object], wanted: Wanted) -> tuple[str, str] | None:
+    place = f"The {side} already has a claim {other}"
+    modes = [wanted.spec.access_mode_mapping.get(mode, mode) for mode in claim.access_modes]
+    if other.bytes < claim.bytes:
+        return (
+            f"{place}, and it is too small: it has {other.size}, the source's has {claim.size}.",
+            "Expand it, or delete it so that the migration makes one of the right size.",
+        )
+    if other.mode != claim.mode:
+        return f"{place} with volumeMode {other.mode} instead of {claim.mode}.", "Delete it there."
+    if missing := [mode for mode in modes if mode not in other.access_modes]:
+        return f"{place} without access mode {', '.join(missing)}.", "Delete it there."
+    if wanted.spec.include_volumes and busy:
+        name = busy[0]["metadata"]["name"]
+        return f"{place}, and pod {name} uses it.", "Stop what uses it and empty it, or delete both there."
+    return None

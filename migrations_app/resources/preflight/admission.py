@@ -1,0 +1,164 @@
+"""What looks at each object on the destination before it is stored: webhooks and policies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from migrations_app.resources.marks import labels_of
+from migrations_app.resources.preflight.context import Context, Object, label
+from migrations_app.resources.preflight.facts import Unreadable
+from migrations_app.resources.preflight.result import Check, Result, counted, listed
+from migrations_app.resources.references import items, section
+from migrations_app.resources.selection import LabelSelector
+
+WEBHOOKS = Check("admission-webhooks", "Admission webhooks")
+POLICIES = Check("admission-policies", "Admission policies")
+GROUP = "admissionregistration.k8s.io"
+CONFIGURATIONS = (
+    ("MutatingWebhookConfiguration", f"mutatingwebhookconfigurations.{GROUP}"),
+    ("ValidatingWebhookConfiguration", f"validatingwebhookconfigurations.{GROUP}"),
+)
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """One webhook of a configuration on the destination, and the objects that it would be asked about."""
+
+    kind: str
+    configuration: str
+    webhook: Object
+    objects: tuple[Object, ...]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.configuration}"
+
+
+def webhooks(context: Context) -> Iterator[Result]:
+    """Webhooks that would be asked, and whether somebody answers."""
+    asked = list(_asked(context))
+    working = []
+    for each in asked:
+        service = section(each.webhook, "clientConfig", "service")
+        if not service or (is_up := _is_up(context, service)):
+            working.append(each)
+            continue
+        place = f"{service.get('namespace')}/{service.get('name')}"
+        names = list(map(label, each.objects))
+        ignored = each.webhook.get("failurePolicy") == "Ignore"
+        if is_up is None:
+            yield WEBHOOKS.warning(
+                f"{each} of the {context.destination} is asked about {listed(names)}, and whether its Service {place} "
+                "is up cannot be seen.",
+                names,
+                why="If nobody answers, the API server refuses these objects.",
+                remedy="See whether its pods run.",
+                command=f"{context.destination.kubectl} get endpointslices -n {service.get('namespace')}",
+            )
+            continue
+        make = WEBHOOKS.warning if ignored else WEBHOOKS.failure
+        yield make(
+            f"{each} of the {context.destination} is asked about {listed(names)}, and nobody answers behind its "
+            f"Service {place} (failurePolicy {each.webhook.get('failurePolicy') or 'Fail'}).",
+            [str(each), *names],
+            why="The API server waits for it in vain, and then lets the objects in."
+            if ignored
+            else "The API server would refuse these objects (failed calling webhook).",
+            remedy="Mend what runs the webhook, or remove its configuration if it is left over.",
+            command=f"{context.destination.kubectl} get pods -n {service.get('namespace')}",
+        )
+    if working:
+        configurations = listed(dict.fromkeys(str(each) for each in working))
+        yield WEBHOOKS.passed(
+            f"{counted(len(working), 'webhook is', 'webhooks are')} asked about what comes, and can be reached: "
+            f"{configurations}."
+        )
+    elif not asked and context.planned:
+        yield WEBHOOKS.passed(f"No webhook of the {context.destination} is asked about what comes.")
+
+
+def _asked(context: Context) -> Iterator[Webhook]:
+    for kind, resource in CONFIGURATIONS:
+        for configuration in context.destination.list(resource):
+            for webhook in items(configuration, "webhooks"):
+                objects = tuple(obj for obj in context.planned if _concerns(context, webhook, obj))
+                if objects:
+                    yield Webhook(kind, configuration["metadata"]["name"], webhook, objects)
+
+
+def _concerns(context: Context, webhook: Object, obj: Object) -> bool:
+    """Whether the webhook is asked when the object is made."""
+    if not any(_rule_covers(context, rule, obj) for rule in items(webhook, "rules")):
+        return False
+    if not LabelSelector.from_object(section(webhook, "objectSelector")).matches(labels_of(obj)):
+        return False
+    namespace = obj["metadata"].get("namespace")
+    if not namespace:
+        return True
+    found = context.namespaces.get(namespace, {})
+    labels = {**labels_of(found), "kubernetes.io/metadata.name": namespace}
+    return LabelSelector.from_object(section(webhook, "namespaceSelector")).matches(labels)
+
+
+def _rule_covers(context: Context, rule: Object, obj: Object) -> bool:
+    group, _slash, version = obj["apiVersion"].rpartition("/")
+    resource = context.discovery.by_kind(obj["apiVersion"], obj["kind"])
+    plural = resource.plural if resource else ""
+    scope = "Namespaced" if obj["metadata"].get("namespace") else "Cluster"
+
+    def has(name: str, *values: str) -> bool:
+        return bool({"*", *values} & set(rule.get(name) or ()))
+
+    return (
+        has("operations", "CREATE")
+        and has("apiGroups", group)
+        and has("apiVersions", version)
+        and has("resources", plural, "*/*")
+        and rule.get("scope", "*") in ("*", scope)
+    )
+
+
+def _is_up(context: Context, service: Object) -> bool | None:
+    """Whether a pod stands behind the Service; None where that may not be seen."""
+    namespace, name = str(service.get("namespace")), str(service.get("name"))
+    try:
+        slices = context.destination.list("endpointslices.discovery.k8s.io", namespace)
+    except Unreadable:
+        return None
+    return any(
+        section(endpoint, "conditions").get("ready") is not False
+        for each in slices
+        if labels_of(each).get("kubernetes.io/service-name") == name
+        for endpoint in items(each, "endpoints")
+    )
+
+
+def policies(context: Context) -> Iterator[Result]:
+    """ValidatingAdmissionPolicies that are bound with Deny and concern what comes: the dry run shows what they say."""
+    found = context.destination.named(f"validatingadmissionpolicies.{GROUP}")
+    denying = {
+        str(section(each, "spec").get("policyName"))
+        for each in context.destination.list(f"validatingadmissionpolicybindings.{GROUP}")
+        if "Deny" in (section(each, "spec").get("validationActions") or ())
+    }
+    for name in sorted(denying & set(found)):
+        matching = section(found[name], "spec", "matchConstraints")
+        as_webhook = {
+            "rules": matching.get("resourceRules"),
+            "objectSelector": matching.get("objectSelector"),
+            "namespaceSelector": matching.get("namespaceSelector"),
+        }
+        objects = [label(obj) for obj in context.planned if _concerns(context, as_webhook, obj)]
+        if objects:
+            rules = [
+                str(each.get("message") or each.get("expression"))
+                for each in items(section(found[name], "spec"), "validations")
+            ]
+            yield POLICIES.warning(
+                f"ValidatingAdmissionPolicy {name} of the {context.destination} judges {listed(objects)}: "
+                f"{listed(rules, 3)}.",
+                [f"ValidatingAdmissionPolicy {name}", *objects],
+                why="The API server refuses objects that do not meet it.",
+                remedy="See in the plan's dry run whether they do; change them by a rule of the migration if not.",
+                command=f"{context.destination.kubectl} get validatingadmissionpolicy {name} -o yaml",
+            )

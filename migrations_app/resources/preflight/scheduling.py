@@ -1,0 +1,330 @@
+"""Whether the destination's nodes take the pods: architecture, selectors, taints, resources, classes."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+
+from migrations_app.resources.preflight.context import Context, Object
+from migrations_app.resources.preflight.limits import shown
+from migrations_app.resources.preflight.result import Check, Result, counted, listed
+from migrations_app.resources.preflight.workloads import Workload, pod_requests
+from migrations_app.resources.quantities import to_number
+from migrations_app.resources.references import items, section
+from migrations_app.resources.selection import Requirement
+
+ARCHITECTURE = Check("architecture", "Architecture of the nodes")
+PLACEMENT = Check("node-placement", "Nodes that the pods may run on")
+ROOM = Check("node-resources", "Room on the nodes")
+PRIORITY = Check("priority-class", "Priority classes")
+RUNTIME = Check("runtime-class", "Runtime classes")
+SCHEDULER = Check("scheduler", "Schedulers")
+
+REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+ARCH, OS = "kubernetes.io/arch", "kubernetes.io/os"
+BUILT_IN_PRIORITIES = ("system-cluster-critical", "system-node-critical")
+OPERATORS = {"In": "in", "NotIn": "notin", "Exists": "exists", "DoesNotExist": "absent", "Gt": ">", "Lt": "<"}
+
+
+def architecture(context: Context) -> Iterator[Result]:
+    """Images are made for an architecture: that of the source's nodes, unless they are made for several."""
+    if not context.workloads:
+        return
+    here, there = _architectures(context.source.list("nodes")), _architectures(context.destination.list("nodes"))
+    if not here or not there:
+        return
+    said = f"The source's nodes are {listed(sorted(here))}, the destination's are {listed(sorted(there))}"
+    if there <= here:
+        yield ARCHITECTURE.passed(f"{said}.")
+        return
+    open_ones = [each for each in context.workloads if not _says_architecture(each.spec)]
+    objects = list(map(str, open_ones))
+    images = sorted({str(each.get("image")) for workload in open_ones for each in workload.containers()})
+    command = f"docker buildx imagetools inspect {shlex.quote(images[0])}" if images else ""
+    why = "A container whose image is made for another architecture ends at once (exec format error)."
+    if not here & there:
+        yield ARCHITECTURE.failure(
+            f"{said}: no architecture is common to both.",
+            map(str, context.workloads),
+            why=why,
+            remedy=f"Add nodes of {listed(sorted(here))} to the destination, or build the images for "
+            f"{listed(sorted(there))} as well.",
+            command=command,
+        )
+    elif objects:
+        only = sorted(there & here)[0]
+        yield ARCHITECTURE.warning(
+            f"{said}: pods of {listed(objects)} may land on nodes of an architecture that they never ran on.",
+            objects,
+            why=why,
+            remedy=f"See whether the images are made for several, or add the nodeSelector {ARCH}={only} by a rule.",
+            command=command,
+        )
+
+
+def _architectures(nodes: Iterable[Object]) -> set[str]:
+    """`linux/amd64` and the like of the nodes that take pods."""
+    found = set()
+    for node in nodes:
+        if not section(node, "spec").get("unschedulable"):
+            info = section(node, "status", "nodeInfo")
+            if info.get("architecture"):
+                found.add(f"{info.get('operatingSystem') or 'linux'}/{info['architecture']}")
+    return found
+
+
+def _says_architecture(spec: Object) -> bool:
+    terms = items(section(spec, "affinity", "nodeAffinity", REQUIRED), "nodeSelectorTerms")
+    keys = {each.get("key") for term in terms for each in items(term, "matchExpressions")}
+    return ARCH in section(spec, "nodeSelector") or ARCH in keys
+
+
+def placement(context: Context) -> Iterator[Result]:
+    """Workloads whose pods no node takes, with what is wrong with how many."""
+    if not context.workloads:
+        return
+    nodes = context.destination.list("nodes")
+    fine = 0
+    for workload in context.workloads:
+        refusals = {node["metadata"]["name"]: refusal(workload.spec, node) for node in nodes}
+        if not nodes or not all(refusals.values()):
+            fine += 1
+            continue
+        counts = Counter(refusals.values())
+        reasons = listed(f"{count} {reason}" for reason, count in counts.most_common())
+        make = PLACEMENT.failure if workload.starts else PLACEMENT.warning
+        yield make(
+            f"No node of the {context.destination} takes the pods of {workload}: of {len(nodes)} nodes {reasons}.",
+            [str(workload)],
+            why="The pods would wait for ever.",
+            remedy=_placement_remedy(workload.spec, refusals),
+            command=_placement_command(context, workload.spec, nodes),
+        )
+    if fine and nodes:
+        yield PLACEMENT.passed(f"There are nodes for the pods of {counted(fine, 'workload')}.")
+
+
+def _placement_remedy(spec: Object, refusals: dict[str, str]) -> str:
+    if all("taint" in each for each in refusals.values()):
+        return "Add a toleration by a rule of the migration, or remove the taint from a node."
+    return "Label a node there, or change the nodeSelector or affinity by a rule of the migration."
+
+
+def _placement_command(context: Context, spec: Object, nodes: list[Object]) -> str:
+    wanted = section(spec, "nodeSelector")
+    if wanted and nodes:
+        labels = " ".join(shlex.quote(f"{key}={value}") for key, value in wanted.items())
+        return f"{context.destination.kubectl} label node {nodes[0]['metadata']['name']} {labels}"
+    return f"{context.destination.kubectl} get nodes --show-labels"
+
+
+def nodes_for(context: Context, workload: Workload) -> list[Object]:
+    """The destination's nodes that take the workload's pods. Raises Unreadable."""
+    return [node for node in context.destination.list("nodes") if not refusal(workload.spec, node)]
+
+
+def refusal(spec: Object, node: Object) -> str:
+    """Why the node takes no pods of this spec; empty where it does. As the scheduler's filters ask."""
+    labels = node["metadata"].get("labels") or {}
+    if section(node, "spec").get("unschedulable") and not _tolerates(
+        spec, {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
+    ):
+        return "takes no new pods (cordoned)"
+    for taint in items(node.get("spec"), "taints"):
+        if taint.get("effect") in ("NoSchedule", "NoExecute") and not _tolerates(spec, taint):
+            value = f"={taint['value']}" if taint.get("value") else ""
+            return f"has the taint {taint.get('key')}{value}:{taint['effect']}, which is not tolerated"
+    for key, value in section(spec, "nodeSelector").items():
+        if labels.get(key) != value:
+            return f"lacks the label {key}={value}"
+    required = section(spec, "affinity", "nodeAffinity", REQUIRED)
+    if required and not any(_meets(term, node) for term in items(required, "nodeSelectorTerms")):
+        return f"does not meet the node affinity ({_affinity(required)})"
+    return ""
+
+
+def _tolerates(spec: Object, taint: Object) -> bool:
+    for each in items(spec, "tolerations"):
+        if each.get("effect") and each["effect"] != taint.get("effect"):
+            continue
+        exists = each.get("operator") == "Exists"
+        if not each.get("key"):
+            if exists:
+                return True
+        elif each["key"] == taint.get("key") and (exists or (each.get("value") or "") == (taint.get("value") or "")):
+            return True
+    return False
+
+
+def _meets(term: Object, node: Object) -> bool:
+    labels = node["metadata"].get("labels") or {}
+    fields = {"metadata.name": node["metadata"]["name"]}
+    expressions, of_fields = items(term, "matchExpressions"), items(term, "matchFields")
+    if not expressions and not of_fields:
+        return False
+    return all(_requirement(each).holds(labels) for each in expressions) and all(
+        _requirement(each).holds(fields) for each in of_fields
+    )
+
+
+def _requirement(expression: Object) -> Requirement:
+    operator = OPERATORS.get(str(expression.get("operator")), "exists")
+    return Requirement(str(expression.get("key")), operator, frozenset(map(str, expression.get("values") or ())))
+
+
+def _affinity(required: Object) -> str:
+    def said(each: Object) -> str:
+        values = ",".join(map(str, each.get("values") or ()))
+        return f"{each.get('key')} {each.get('operator')}{f' {values}' if values else ''}"
+
+    return " or ".join(
+        " and ".join(said(each) for each in [*items(term, "matchExpressions"), *items(term, "matchFields")])
+        for term in items(required, "nodeSelectorTerms")
+    )
+
+
+def room(context: Context) -> Iterator[Result]:
+    """Pods that are larger than every node, and whether all that start fit into what is free."""
+    starting = [each for each in context.workloads if each.starts and each.pods is not None]
+    if not starting:
+        return
+    nodes = [each for each in context.destination.list("nodes") if not section(each, "spec").get("unschedulable")]
+    offered = {node["metadata"]["name"]: _allocatable(node) for node in nodes}
+    if not any(offered.values()):
+        return
+    wrong = False
+    for workload in starting:
+        usable = [node for node in nodes if not refusal(workload.spec, node)]
+        asked = pod_requests(workload.spec)
+        if usable and not any(_fits(asked, offered[node["metadata"]["name"]]) for node in usable):
+            wrong = True
+            yield ROOM.failure(
+                f"A pod of {workload} asks for {_amounts(asked)}, more than any node of the {context.destination} that "
+                "may take it has.",
+                [str(workload)],
+                why="The pod would wait for ever.",
+                remedy="Add a larger node there, or lower the requests by a rule of the migration.",
+                command=f"{context.destination.kubectl} describe nodes",
+            )
+    if wrong:
+        return
+    needed, free = _needed(starting), _free(context, nodes, offered)
+    short = {name: value for name, value in needed.items() if value > free.get(name, Decimal(0))}
+    if short:
+        lacking = listed(
+            f"{shown(name, value)} {name} of {shown(name, max(free.get(name, Decimal(0)), Decimal(0)))} that are free"
+            for name, value in short.items()
+        )
+        yield ROOM.warning(
+            f"The pods that would start ask for {lacking} on the {context.destination}.",
+            map(str, starting),
+            why="Some pods would wait until others end, unless the cluster adds nodes by itself.",
+            remedy="Add nodes there, or start with fewer replicas.",
+            command=f"{context.destination.kubectl} describe nodes",
+        )
+    else:
+        pods = sum(each.pods or 0 for each in starting)
+        yield ROOM.passed(
+            f"{counted(pods, 'pod')} would start and {'asks' if pods == 1 else 'ask'} for {_amounts(needed)}, which is "
+            "free on the nodes."
+        )
+
+
+def _amounts(amounts: dict[str, Decimal]) -> str:
+    return listed(f"{shown(name, value)} {name}" for name, value in sorted(amounts.items())) or "nothing"
+
+
+def _allocatable(node: Object) -> dict[str, Decimal]:
+    return {name: to_number(value) for name, value in section(node, "status", "allocatable").items()}
+
+
+def _fits(asked: dict[str, Decimal], offered: dict[str, Decimal]) -> bool:
+    return all(value <= offered.get(name, Decimal(0)) for name, value in asked.items())
+
+
+def _needed(starting: list[Workload]) -> dict[str, Decimal]:
+    needed: dict[str, Decimal] = {}
+    for workload in starting:
+        for name, value in pod_requests(workload.spec).items():
+            needed[name] = needed.get(name, Decimal(0)) + value * (workload.pods or 0)
+    return needed
+
+
+def _free(context: Context, nodes: list[Object], offered: dict[str, dict[str, Decimal]]) -> dict[str, Decimal]:
+    """What is left of the nodes together."""
+    free: dict[str, Decimal] = {}
+    for amounts in offered.values():
+        for name, value in amounts.items():
+            free[name] = free.get(name, Decimal(0)) + value
+    for pod in context.destination.list("pods"):
+        if pod["spec"].get("nodeName") in offered and section(pod, "status").get("phase") in ("Running", "Pending"):
+            for name, value in pod_requests(pod["spec"]).items():
+                free[name] = free.get(name, Decimal(0)) - value
+    return free
+
+
+def priorities(context: Context) -> Iterator[Result]:
+    yield from _classes(
+        context,
+        PRIORITY,
+        "priorityClassName",
+        "priorityclasses.scheduling.k8s.io",
+        "scheduling.k8s.io",
+        "PriorityClass",
+    )
+
+
+def runtimes(context: Context) -> Iterator[Result]:
+    yield from _classes(
+        context, RUNTIME, "runtimeClassName", "runtimeclasses.node.k8s.io", "node.k8s.io", "RuntimeClass"
+    )
+
+
+def _classes(context: Context, check: Check, field: str, resource: str, group: str, kind: str) -> Iterator[Result]:
+    """Classes that pods name: without them the API server refuses the pods."""
+    users: dict[str, list[Workload]] = {}
+    for workload in context.workloads:
+        name = workload.spec.get(field)
+        if isinstance(name, str) and name and name not in BUILT_IN_PRIORITIES:
+            users.setdefault(name, []).append(workload)
+    fine = []
+    for name, workloads in sorted(users.items()):
+        if context.has(resource, group, kind, name):
+            fine.append(name)
+            continue
+        make = check.failure if any(each.starts for each in workloads) else check.warning
+        yield make(
+            f"The {context.destination} has no {kind} {name}, which {listed(map(str, workloads))} "
+            f"{'names' if len(workloads) == 1 else 'name'}.",
+            map(str, workloads),
+            why=f"The API server refuses pods that name a {kind} that is not there.",
+            remedy=f"Make it there, or remove {field} by a rule of the migration.",
+            command=f"{context.source.kubectl} get {kind.lower()} {name} -o yaml \\\n"
+            f"  | {context.destination.kubectl} apply -f -",
+        )
+    if fine:
+        yield check.passed(f"The {context.destination} has or gets {kind} {listed(fine)}.")
+
+
+def schedulers(context: Context) -> Iterator[Result]:
+    """Schedulers other than the cluster's own: whether there is one cannot be asked."""
+    users: dict[str, list[str]] = {}
+    for workload in context.workloads:
+        name = workload.spec.get("schedulerName") or "default-scheduler"
+        if name != "default-scheduler":
+            users.setdefault(str(name), []).append(str(workload))
+    known = {section(pod, "spec").get("schedulerName") for pod in context.destination.list("pods")} if users else set()
+    for name, objects in sorted(users.items()):
+        if name in known:
+            yield SCHEDULER.passed(f"The scheduler {name} is in use on the {context.destination}.")
+            continue
+        yield SCHEDULER.warning(
+            f"{listed(objects)} {'asks' if len(objects) == 1 else 'ask'} for the scheduler {name}, which no pod on the "
+            f"{context.destination} uses.",
+            objects,
+            why="Without that scheduler the pods would wait for ever.",
+            remedy="Install it there (stork comes with Portworx), or remove schedulerName by a rule of the migration.",
+            command=f"{context.destination.kubectl} get pods -A -o wide | grep {shlex.quote(name)}",
+        )
