@@ -16,7 +16,7 @@ from migrations_app.engines.native.claims import chosen_claims, volume_of
 from migrations_app.engines.native.sides import destination_of, source_of
 from migrations_app.engines.native.wanted import Wanted
 from migrations_app.models import Migration, earlier_over
-from migrations_app.resources import order
+from migrations_app.resources import order, purge
 from migrations_app.resources.collect import Collected, collect
 from migrations_app.resources.dependencies import Key
 from migrations_app.resources.dry_run import Planned
@@ -28,6 +28,7 @@ from migrations_app.resources.spec import Spec
 from migrations_app.resources.transform import transformed
 
 Object = dict[str, Any]
+PURGED = "is deleted on the destination: an earlier migration brought it, and the source has it no longer"
 
 
 def foresee(pair: ClusterPair, spec: Spec, *, migration_id: str) -> list[Foreseen]:
@@ -57,6 +58,23 @@ def foresee(pair: ClusterPair, spec: Spec, *, migration_id: str) -> list[Foresee
         version = next(iter(discovery.versions_of(group, kind)), "")
         resource = discovery.by_kind(f"{group}/{version}" if group else version, kind)
         found.append(Foreseen(left.key, _name(resource, kind), version, None, left.reason))
+    if spec.purge_deleted_resources:
+        found += _purged(pair, spec, collected, [each.wanted for each in found if each.wanted is not None])
+    return found
+
+
+def _purged(pair: ClusterPair, spec: Spec, collected: Collected, wanted: list[Object]) -> list[Foreseen]:
+    """What would be deleted on the destination, under the namespaces that it came from."""
+    sources = {spec.namespace_for(name): name for name in spec.namespaces}
+    with destination_of(pair).asked() as connection:
+        discovery = connection.discovery()
+        outlived = purge.outlived(connection, collected, wanted, spec, earlier_over(pair))
+    found = []
+    for obj in order.ordered(outlived):
+        group, kind, namespace, name = key_of(obj)
+        resource = _name(discovery.by_kind(obj["apiVersion"], kind), kind)
+        version = obj["apiVersion"].rpartition("/")[2]
+        found.append(Foreseen((group, kind, sources[namespace], name), resource, version, None, PURGED))
     return found
 
 
