@@ -13,7 +13,7 @@ from django.db import connection
 
 from clusters.encryption import EncryptedTextField
 from clusters.models import Cluster, ObjectStore
-from migrations_app.models import Migration
+from migrations_app.models import Migration, MigrationResource
 from tests import factories
 
 OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
@@ -23,6 +23,7 @@ SECRETS = {
     "clusters_objectstore.access_key_id": 1,
     "clusters_objectstore.secret_access_key": 1,
     "migrations_app_migration.data_key": 1,
+    "migrations_app_migrationresource.former": 1,
 }
 
 
@@ -32,6 +33,7 @@ def migration(settings: Any, db: None) -> Migration:
     settings.ENCRYPTION_KEYS = [OLD]
     migration = factories.company().migration
     Migration.objects.filter(pk=migration.pk).update(data_key="sesame-data-key")
+    MigrationResource.objects.filter(migration=migration, kind="Secret").update(former='{"data": "sesame"}')
     return migration
 
 
@@ -60,6 +62,7 @@ def test_every_secret_is_readable_with_the_new_key_alone(migration: Migration, s
         "clusters.Cluster: 2",
         "clusters.ObjectStore: 1",
         "migrations_app.Migration: 1",
+        "migrations_app.MigrationResource: 4",
     ]
     assert {column: len(rows) for column, rows in stored().items()} == SECRETS
     for rows in stored().values():
@@ -70,6 +73,7 @@ def test_every_secret_is_readable_with_the_new_key_alone(migration: Migration, s
     assert ObjectStore.objects.get().access_key_id == "AKIDSESAME"
     assert ObjectStore.objects.get().secret_access_key == "sesame-secret"
     assert Migration.objects.get().data_key == "sesame-data-key"
+    assert MigrationResource.objects.get(kind="Secret").former == '{"data": "sesame"}'
 
 
 def test_nothing_but_the_secrets_is_written(migration: Migration, settings: Any) -> None:

@@ -98,10 +98,10 @@ def test_the_plan_shows_it_and_warns_of_a_pod_that_may_write_to_it(estate: Estat
     with translation.override("en"):
         plan = services.plan(estate.pair, [NAMESPACE])
         assert [claim["volume_mode"] for claim in plan.claims] == ["Block"]
-        assert [each for each in plan.problems if each["status"] == "failure"] == []
+        assert [each for each in plan.checks if each["status"] == "failure"] == []
         estate.on("dev").create("pods", pod)
-        warnings = [each["message"] for each in services.plan(estate.pair, [NAMESPACE]).problems]
-    assert any("raw device that pod vm may write" in each for each in warnings), warnings
+        warnings = [each["message"] for each in services.plan(estate.pair, [NAMESPACE]).checks]
+    assert any("is a raw device while Pod disks/vm writes to it" in each for each in warnings), warnings
 
 
 def test_a_raw_volume_cannot_be_mounted_as_a_folder(estate: Estate, disk: Path) -> None:
