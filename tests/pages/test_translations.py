@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from django.test import Client
+from django.utils.translation.template import templatize
 
 from tests import factories
 
@@ -17,7 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 COMPILED = ROOT / "locale/zh_Hans/LC_MESSAGES/django.mo"
 APPLICATIONS = ("kubemotion_web", "audit", "teams", "clusters", "migrations_app")
 MARKERS = {"_", "gettext", "gettext_lazy", "ngettext", "pgettext_lazy"}
-IN_TEMPLATES = re.compile(r"""\{%\s*trans\s+(["'])(.*?)\1|=_\((["'])(.*?)\3\)|:_\((["'])(.*?)\5\)""")
+# What Django makes of a template's texts before they are extracted.
+IN_TEMPLATES = re.compile(r"""gettext\(u?('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")[,)]""")
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|\{\w*\}")
 HEADINGS = {
     "/": "概览",
@@ -49,8 +51,8 @@ def in_code() -> Iterator[str]:
 
 def in_templates() -> Iterator[str]:
     for path in (ROOT / "templates").rglob("*.html"):
-        for found in IN_TEMPLATES.finditer(path.read_text()):
-            yield next(text for text in (found[2], found[4], found[6]) if text is not None)
+        for found in IN_TEMPLATES.finditer(templatize(path.read_text())):
+            yield str(ast.literal_eval(found[1]))
 
 
 def test_no_string_is_left_in_english() -> None:
