@@ -227,12 +227,19 @@ def main() -> None:
         "ours": found,
         "kubectl": beside,
         "ratio_kubectl": round(beside["seconds"] / found["seconds"], 2) if beside else None,
+        # kubectl tries nothing beforehand: the same work is all of ours but the trial.
+        "ratio_kubectl_same_work": same_work(found, beside) if beside else None,
         "machine": {"python": platform.python_version(), "cores": len(os.sched_getaffinity(0))},
     }
     table(result)
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def same_work(found: Result, beside: Result) -> float:
+    """How many times as fast ours is without the trial of every object."""
+    return round(float(beside["seconds"] / (found["seconds"] - found["phases"]["diff"])), 2)
 
 
 def table(result: Result) -> None:
@@ -247,7 +254,8 @@ def table(result: Result) -> None:
         requests = sum(row["requests"].values())
         print(f"{name:10}{row['seconds']:9}{rate:11.1f}{requests:10}{row['peak_mib']:10}{row['cpu_s']:8}  {phases}")
     if result["ratio_kubectl"]:
-        print(f"ours does all four, the trial of every object included, {result['ratio_kubectl']} times as fast")
+        print(f"kubectl's time over ours: {result['ratio_kubectl']} with the trial of every object beforehand,")
+        print(f"which kubectl does not do; {result['ratio_kubectl_same_work']} without it")
 
 
 if __name__ == "__main__":

@@ -9,13 +9,14 @@ import asyncio
 import copy
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from demo.cluster import definitions, deletion, patches, statuses, writes
 from demo.cluster.authentication import Tokens
+from demo.cluster.copies import copied
 from demo.cluster.faults import Faults
 from demo.cluster.registry import NOT_STORED, Registry, ResourceInfo
 from demo.cluster.statuses import APIError
@@ -76,29 +77,36 @@ class ClusterAPI:
         found = self.store.get(resource, namespace or "", name)
         if found is None:
             raise statuses.not_found(info, name)
-        return copy.deepcopy(found)
+        return copied(found)
 
     def list(
-        self, resource: str, namespace: str | None = None, labels: Mapping[str, str] | None = None
+        self,
+        resource: str,
+        namespace: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        *,
+        where: Callable[[Object], bool] | None = None,
     ) -> list[Object]:
+        """Copies of the stored objects; `where` is asked before they are made, and must change nothing."""
         return [
-            copy.deepcopy(each)
+            copied(each)
             for each in self.store.objects(resource, namespace)
-            if not labels or labels.items() <= (each["metadata"].get("labels") or {}).items()
+            if (not labels or labels.items() <= (each["metadata"].get("labels") or {}).items())
+            and (where is None or where(each))
         ]
 
     def create(
         self, resource: str, obj: Object, *, user: str = CONTROLLER_USER, owned: Objects | None = None
     ) -> Object:
         info = self.info(resource)
-        obj = copy.deepcopy(obj)
-        return copy.deepcopy(writes.create(self, info, obj, user=user, manager=self.manager, owned=owned))
+        obj = copied(obj)
+        return copied(writes.create(self, info, obj, user=user, manager=self.manager, owned=owned))
 
     def update(self, resource: str, obj: Object, *, subresource: str | None = None) -> Object:
         info = self.info(resource)
-        obj = copy.deepcopy(obj)
+        obj = copied(obj)
         done = writes.update(self, info, obj, subresource=subresource, manager=self.manager)
-        return copy.deepcopy(done)
+        return copied(done)
 
     def patch(
         self, resource: str, namespace: str | None, name: str, merge: Object, *, subresource: str | None = None
@@ -107,9 +115,9 @@ class ClusterAPI:
         found = self.store.get(resource, namespace or "", name)
         if found is None:
             raise statuses.not_found(info, name)
-        changed = patches.merge(copy.deepcopy(found), copy.deepcopy(merge))
+        changed = patches.merge(copied(found), copied(merge))
         done = writes.update(self, info, changed, subresource=subresource, manager=self.manager)
-        return copy.deepcopy(done)
+        return copied(done)
 
     def delete(
         self,
@@ -177,11 +185,11 @@ class ClusterAPI:
         queue: asyncio.Queue[tuple[str, str, Object]] = asyncio.Queue()
         for resource in resources or [info.name for info in self.registry.preferred()]:
             for each in self.store.objects(resource):
-                queue.put_nowait(("ADDED", resource, copy.deepcopy(each)))
+                queue.put_nowait(("ADDED", resource, copied(each)))
 
         def listen(change: Change) -> None:
             if not resources or change.resource in resources:
-                queue.put_nowait((change.type, change.resource, copy.deepcopy(change.object)))
+                queue.put_nowait((change.type, change.resource, copied(change.object)))
 
         self.store.listeners.append(listen)
         return queue

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import copy
 import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -28,6 +27,7 @@ from demo.cluster import (
 )
 from demo.cluster.api import ClusterAPI, compact
 from demo.cluster.authentication import ANONYMOUS, User, of_certificate
+from demo.cluster.copies import copied
 from demo.cluster.http import Exchange
 from demo.cluster.registry import NOT_STORED, ResourceInfo
 from demo.cluster.statuses import APIError
@@ -428,7 +428,7 @@ class Handlers:
             return
         old = self._stored(target)
         current = _scale_of(info, old) if target.subresource == "scale" else conversions.served(info, old)
-        changed = self._patched(exchange, info, target, copy.deepcopy(current), content_type)
+        changed = self._patched(exchange, info, target, copied(current), content_type)
         if target.subresource == "scale":
             await self._rescale(exchange, info, old, int(changed["spec"].get("replicas", 0)))
             return
@@ -445,7 +445,7 @@ class Handlers:
         await self._object(exchange, info, 200, done, warnings)
 
     async def _rescale(self, exchange: Exchange, info: ResourceInfo, old: Object, replicas: int) -> None:
-        obj = copy.deepcopy(old)
+        obj = copied(old)
         obj["spec"]["replicas"] = replicas
         # A Scale leaves out zero replicas, so that nobody manages them after it.
         disowned = frozenset() if replicas else frozenset({("f:spec", "f:replicas")})

@@ -37,7 +37,7 @@ def reconcile(api: ClusterAPI, key: Key) -> float | None:
     config = find(api, CONFIGS, *key)
     if config is None or "deletionTimestamp" in config["metadata"]:
         return None
-    own = [each for each in api.list(CONTROLLERS, key[0]) if is_controlled_by(each, config)]
+    own = api.list(CONTROLLERS, key[0], where=lambda each: is_controlled_by(each, config))
     own.sort(key=lambda each: int(each["metadata"]["annotations"][VERSION]))
     replicas = config["spec"].get("replicas", 1)
     if not own or not _same(own[-1], config):

@@ -52,7 +52,7 @@ def reconcile(api: ClusterAPI, key: Key) -> float | None:
     deployment = find(api, DEPLOYMENTS, *key)
     if deployment is None or "deletionTimestamp" in deployment["metadata"]:
         return None
-    sets = [each for each in api.list(REPLICA_SETS, key[0]) if is_controlled_by(each, deployment)]
+    sets = api.list(REPLICA_SETS, key[0], where=lambda each: is_controlled_by(each, deployment))
     sets.sort(key=_revision)
     newest = next((each for each in sets if _same_template(each, deployment)), None)
     old = [each for each in sets if newest is None or each["metadata"]["uid"] != newest["metadata"]["uid"]]

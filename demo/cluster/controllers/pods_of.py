@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def owned_pods(api: ClusterAPI, owner: Object) -> list[Object]:
     """The pods whose controller is `owner`."""
-    return [pod for pod in api.list("pods", owner["metadata"]["namespace"]) if is_controlled_by(pod, owner)]
+    return api.list("pods", owner["metadata"]["namespace"], where=lambda pod: is_controlled_by(pod, owner))
 
 
 def is_active(pod: Object) -> bool:

@@ -160,7 +160,7 @@ def start_due_job(api: ClusterAPI, key: Key) -> float | None:
 
 
 def _start_job(api: ClusterAPI, cron: Object, name: str, moment: datetime) -> None:
-    jobs = [each for each in api.list("jobs.batch", cron["metadata"]["namespace"]) if is_controlled_by(each, cron)]
+    jobs = api.list("jobs.batch", cron["metadata"]["namespace"], where=lambda each: is_controlled_by(each, cron))
     active = [each for each in jobs if each.get("status", {}).get("active")]
     if active and cron["spec"].get("concurrencyPolicy") == "Forbid":
         return

@@ -140,7 +140,7 @@ def _revision(api: ClusterAPI, owner: Object) -> str:
     namespace = owner["metadata"]["namespace"]
     if find(api, REVISIONS, namespace, name) or "deletionTimestamp" in owner["metadata"]:
         return name
-    others = [each for each in api.list(REVISIONS, namespace) if is_controlled_by(each, owner)]
+    others = api.list(REVISIONS, namespace, where=lambda each: is_controlled_by(each, owner))
     api.create(
         REVISIONS,
         {
