@@ -66,11 +66,17 @@ class Comparison:
 
 @dataclass(slots=True)
 class _Folder:
-    """A directory that the walk is in."""
+    """A directory that the walk is in, and which of its names comes next."""
 
     path: bytes
     wanted: Entry
-    names: deque[bytes]
+    names: Iterator[bytes]
+    upcoming: bytes | None = None
+
+    def advance(self) -> bytes | None:
+        """The name that was next; the one after it is from now on."""
+        name, self.upcoming = self.upcoming, next(self.names, None)
+        return name
 
 
 class _Pass:
@@ -187,7 +193,7 @@ class _Pass:
             self._then(lambda: self._digest.add(entry))
         elif self._repairs:
             entry.content = wanted.content
-            self._then(lambda: self._digest.add(entry))
+            self._digest.add(entry)
         else:
             self._check_content(path, entry, wanted)
 
@@ -196,15 +202,17 @@ class _Pass:
             self._destination.make_directory(path)
         # What a directory's own metadata ends up as is known when it is left, and is either this or an error.
         self._then(lambda: self._digest.add(wanted))
-        self._folders.append(_Folder(path, wanted, deque(self._volume.names(path))))
+        folder = _Folder(path, wanted, self._volume.names(path))
+        folder.advance()
+        self._folders.append(folder)
 
     def _leave(self) -> None:
         if self._absent:
             self._absent -= 1
             return
         folder = self._folders.pop()
-        while folder.names:
-            self._too_much(join(folder.path, folder.names.popleft()))
+        while (name := folder.advance()) is not None:
+            self._too_much(join(folder.path, name))
         if not self._folders:
             if self._before_root is not None:
                 self._before_root()
@@ -221,11 +229,12 @@ class _Pass:
 
     def _advance_to(self, name: bytes) -> bytes:
         folder = self._folders[-1]
-        while folder.names and folder.names[0] < name:
-            self._too_much(join(folder.path, folder.names.popleft()))
-        if folder.names and folder.names[0] == name:
-            folder.names.popleft()
-        return join(folder.path, name)
+        while folder.upcoming is not None and folder.upcoming < name:
+            self._too_much(join(folder.path, folder.upcoming))
+            folder.advance()
+        if folder.upcoming == name:
+            folder.advance()
+        return folder.path + b"/" + name if folder.path else name
 
     def _too_much(self, path: bytes) -> None:
         if self._repairs:
@@ -236,8 +245,11 @@ class _Pass:
     def _actual(self, path: bytes) -> tuple[Entry, os.stat_result] | None:
         try:
             status = self._volume.status(path)
-            with self._opened_up(path, status):
+            if status.st_mode & stat.S_IRUSR:
                 entry = self._volume.describe(path, status)
+            else:
+                with self._opened_up(path, status):
+                    entry = self._volume.describe(path, status)
         except FileNotFoundError:
             return None
         return (entry, status) if entry is not None else None
@@ -394,8 +406,8 @@ def _same_thing(actual: Entry, wanted: Entry) -> bool:
 
 def _differing(actual: Entry, wanted: Entry) -> list[str]:
     """Which kinds of metadata differ."""
-    found = list(_differing_xattrs(actual, wanted))
-    if (actual.uid, actual.gid) != (wanted.uid, wanted.gid):
+    found = list(_differing_xattrs(actual, wanted)) if actual.xattrs != wanted.xattrs else []
+    if actual.uid != wanted.uid or actual.gid != wanted.gid:
         found.append("owner")
     if actual.mode != wanted.mode and wanted.kind != SYMLINK:
         found.append("mode")

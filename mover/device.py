@@ -5,7 +5,6 @@ A regular file may stand for a device, as a loop device's backing file does.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 import time
@@ -36,16 +35,15 @@ class Device(Volume):
         finally:
             os.close(handle)
 
-    @contextlib.contextmanager
-    def reach(self, path: bytes) -> Iterator[bytes]:
+    def near(self, path: bytes) -> bytes:
         """The device; there is nothing else."""
         if path not in (b"", NAME):
             raise FileNotFoundError(path)
-        yield self.root
+        return self.root
 
-    def names(self, folder: bytes) -> list[bytes]:
+    def names(self, folder: bytes) -> Iterator[bytes]:
         """The device, in the root."""
-        return [NAME] if not folder else []
+        return iter([NAME] if not folder else [])
 
     def status(self, path: bytes) -> os.stat_result:
         """A plain directory's for the root, a plain file's for the device."""

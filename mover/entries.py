@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+import binascii
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -94,12 +94,12 @@ def decode_name(value: str | list[str]) -> bytes:
 
 def encode_bytes(data: bytes) -> str:
     """Base64 without padding."""
-    return base64.b64encode(data).rstrip(b"=").decode()
+    return binascii.b2a_base64(data, newline=False).rstrip(b"=").decode()
 
 
 def decode_bytes(text: str) -> bytes:
     """The bytes that `encode_bytes` was given."""
-    return base64.b64decode(text + "=" * (-len(text) % 4))
+    return binascii.a2b_base64(text + "==="[: -len(text) % 4])
 
 
 def readable(path: bytes) -> str:

@@ -155,11 +155,17 @@ class Fetcher:
         for each in block.placements:
             if self._keys.chunk_digest(plain[each.inner : each.inner + each.length]) != each.digest:
                 raise self._failure(job, block, "chunk-wrong", "does not hold what the journal says")
+        size = files = 0
         for together in _adjacent(block.placements):
             first, last = together[0], together[-1]
-            first.target.write(first.offset, plain[first.inner : last.inner + last.length], first.ranges)
-            for each in together:
-                self._settle(each)
+            target, data = first.target, plain[first.inner : last.inner + last.length]
+            size += len(data)
+            if first.ranges is None and target.write_whole(len(together), first.offset, data):
+                files += 1
+                continue
+            target.write(first.offset, data, first.ranges)
+            files += target.done(len(together))
+        self._counters.add(bytes_done=size, files_done=files)
         return True
 
     def _failure(self, job: PackJob, block: WantedBlock, code: str, what: str) -> IntegrityError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import stat
 import time
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
-from mover.blocks import CHUNK_BYTES, HOLE, ZEROS, ContentDigest, zero_tail_digest
+from mover.blocks import CHUNK_BYTES, HOLE, ZEROS, ContentDigest, content_digest, zero_tail_digest
 from mover.compare import Comparison
 from mover.crypto import VolumeKeys
 from mover.device import volume_at
@@ -45,6 +46,7 @@ _LONGEST_PAUSE = 1.0
 _JOBS_PER_THREAD = 2
 _STATE_INTERVAL = 1.0
 _ZEROS_PER_JOB = 512
+_MOST_NAMED = 3
 
 
 def pull(settings: Settings, path: str, store: ObjectStore, reporter: Reporter) -> dict[str, Any]:
@@ -56,7 +58,7 @@ def pull(settings: Settings, path: str, store: ObjectStore, reporter: Reporter) 
     state = state_of(volume)
     comparison = Comparison(settings, volume, store, keys, reporter)
     if not state.exists():
-        foreign = volume.names(b"")
+        foreign = list(itertools.islice(volume.names(b""), _MOST_NAMED + 1))
         before = earlier_pass(settings, store, keys) if foreign and settings.pass_number > 1 else None
         if foreign and before is None:
             result = _already_restored(settings, store, keys, comparison, foreign)
@@ -88,7 +90,7 @@ def _already_restored(
         found = comparison.check(runs[-1], differences, repair_root=True)
         if not differences:
             return found
-    some = ", ".join(readable(name) for name in foreign[:3]) + (", …" if len(foreign) > 3 else "")
+    some = ", ".join(readable(name) for name in foreign[:_MOST_NAMED]) + (", …" if len(foreign) > _MOST_NAMED else "")
     detail = f" It differs from the migration's data in {'; '.join(differences[:3])}." if differences else ""
     raise ForeignContent(
         f"The destination volume {settings.volume} is not empty: it holds {some}, which this migration did not put "
@@ -115,7 +117,7 @@ class _Restore:
         self._jobs: deque[tuple[int, list[Future[None]]]] = deque()
         self._recorded = time.monotonic()
         # Whatever an earlier attempt left is looked at before anything is fetched.
-        self._fresh = not volume.names(b"")
+        self._fresh = next(volume.names(b""), None) is None
         self._heard = time.monotonic()
         self._earlier: list[Cursor] = []
         self._begin("")
@@ -296,6 +298,9 @@ class _Restore:
         self._after_void = False
         target = Target(self._destination, path, entry, fresh=fresh, kept_size=kept)
         self._target, self._index = target, 0
+        if whole and known is None and len(chunks) == 1 and chunks[0][0] not in (HOLE, ZEROS):
+            self._take_only_chunk(target, entry, chunks[0])
+            return
         self._content = ContentDigest(self._keys)
         self._take_chunks(chunks)
         if not whole:
@@ -305,6 +310,19 @@ class _Restore:
             target.end(entry.size)
         else:
             self._others.append(lambda: self._counters.add(files_done=int(target.end(entry.size))))
+
+    def _take_only_chunk(self, target: Target, entry: Entry, item: list[Any]) -> None:
+        """What `_take_chunks` does, for the many files that are one chunk."""
+        if content_digest(self._keys, entry.size, [decode_bytes(item[0])]) != entry.content:
+            raise self._inconsistent(target)
+        self._job(item).add(target, 0, item)
+        target.end(entry.size)
+
+    def _job(self, item: list[Any]) -> PackJob:
+        job = self._packs.get((item[1], item[2]))
+        if job is None:
+            job = self._packs[item[1], item[2]] = PackJob(self._pack_names[item[1]], item[2])
+        return job
 
     def _take_chunks(self, items: list[Any]) -> None:
         target = self._target
@@ -328,10 +346,7 @@ class _Restore:
             if self._has(item):
                 self._counters.add(bytes_done=item[9])
                 continue
-            job = self._packs.get((item[1], item[2]))
-            if job is None:
-                job = self._packs[item[1], item[2]] = PackJob(self._pack_names[item[1]], item[2])
-            job.add(target, offset, item)
+            self._job(item).add(target, offset, item)
 
     def _kept_size(self, path: bytes, entry: Entry, cursor: Cursor, known: Entry) -> int | None:
         """The file's size at the destination if it holds what an earlier run told of it; otherwise None.
@@ -408,11 +423,14 @@ class _Restore:
     def _require_content(self, target: Target, size: int, content: bytes | None) -> None:
         """The chunks that the journal lists must make up the content that it states."""
         if self._content.finish(size) != content:
-            raise IntegrityError(
-                f"The journal of volume {self._settings.volume} lists other chunks for {readable(target.path)} than "
-                "its content consists of. Clean the volume's prefix and push again.",
-                code="journal-inconsistent",
-            )
+            raise self._inconsistent(target)
+
+    def _inconsistent(self, target: Target) -> IntegrityError:
+        return IntegrityError(
+            f"The journal of volume {self._settings.volume} lists other chunks for {readable(target.path)} than "
+            "its content consists of. Clean the volume's prefix and push again.",
+            code="journal-inconsistent",
+        )
 
     def _collect(self, most: int | None = None) -> None:
         """Record what is restored; with `most`, wait until no more than so many jobs are open. Raises what failed."""

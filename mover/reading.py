@@ -8,7 +8,7 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,12 +20,13 @@ from mover.blocks import (
     ZEROS,
     ContentDigest,
     SealedBlock,
+    content_digest,
     is_zero_chunk,
     seal,
 )
 from mover.buffers import kept
 from mover.crypto import RunKeys, VolumeKeys
-from mover.entries import FILE, UNSTABLE, Entry, Record, encode_bytes, join, readable, to_record
+from mover.entries import FILE, UNSTABLE, Entry, Record, encode_bytes, readable, to_record
 from mover.errors import SourceUnreadable
 from mover.journal import LEAVE
 from mover.tree import Volume, data_ranges, entry_of, looks_sparse
@@ -53,12 +54,16 @@ class Part:
 
 @dataclass(slots=True)
 class SmallFile:
-    """A file whose content is still to be read."""
+    """A file whose content is still to be read, and its status when the walk came by."""
 
-    folder: bytes
+    path: bytes
     name: bytes
-    # Whether later names of the same inode refer to it.
-    linked: bool
+    status: os.stat_result
+
+    @property
+    def linked(self) -> bool:
+        """Whether later names of the same inode refer to it."""
+        return self.status.st_nlink > 1
 
 
 BatchItem = Entry | SmallFile | None
@@ -99,7 +104,6 @@ class SourceReader:
         self._run_keys: RunKeys = keys.run(run)
         self._label = label
         self._numbers = itertools.count()
-        self._atime_flag = os.O_NOATIME
         self.changed = Trouble()
 
     def batch(self, items: Sequence[BatchItem]) -> Part:
@@ -110,8 +114,8 @@ class SourceReader:
             entry = joined.read(item) if isinstance(item, SmallFile) else item
             if isinstance(item, SmallFile) and entry is None:
                 if item.linked:
-                    raise FirstLinkVanished(readable(join(item.folder, item.name)))
-                self.changed.add("vanished", join(item.folder, item.name))
+                    raise FirstLinkVanished(readable(item.path))
+                self.changed.add("vanished", item.path)
                 continue
             part.entries.append(entry)
             if entry is None:
@@ -126,24 +130,27 @@ class SourceReader:
 
     def open(self, path: bytes, *, directly: bool = False) -> tuple[int, os.stat_result] | None:
         """A file's handle and status; None when it is gone or no longer a file."""
-        access = direct.opened if directly else os.open
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        with self._volume.reach(path) as reached:
-            try:
-                try:
-                    handle = access(reached, flags | self._atime_flag)
-                except PermissionError:
-                    # Only the owner may read without leaving a trace.
-                    handle = access(reached, flags)
-            except OSError as error:
-                if error.errno in (errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.ENOTDIR, errno.ESTALE):
-                    return None
-                raise self.unreadable(path, error) from error
+        handle = self._handle(path, direct.opened if directly else os.open)
+        if handle is None:
+            return None
         status = self._volume.status_of(handle)
         if not stat.S_ISREG(status.st_mode):
             os.close(handle)
             return None
         return handle, status
+
+    def _handle(self, path: bytes, access: Callable[[bytes, int], int]) -> int | None:
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        near = self._volume.near(path)
+        try:
+            if near is None:
+                with self._volume.reach(path) as reached:
+                    return _opened(reached, flags, access)
+            return _opened(near, flags, access)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.ENOTDIR, errno.ESTALE):
+                return None
+            raise self.unreadable(path, error) from error
 
     def stretch(
         self,
@@ -212,7 +219,10 @@ class SourceReader:
 
         A file that changes while it is read is read again; one that does not hold still is marked as unstable.
         """
-        path = join(item.folder, item.name)
+        found = self._held_still(item, room)
+        if found is not None:
+            return found, found.size, None
+        path = item.path
         for attempt in range(1, ATTEMPTS + 1):
             opened = self.open(path)
             if opened is None:
@@ -224,9 +234,9 @@ class SourceReader:
                 size = min(before.st_size, BLOCK_BYTES)
                 ranges = None
                 if looks_sparse(before):
-                    found = list(data_ranges(handle, size))
-                    ranges = found if found != [(0, size)] else None
-                got = _read_into(handle, room[:size], 0)
+                    allocated = list(data_ranges(handle, size))
+                    ranges = allocated if allocated != [(0, size)] else None
+                got = direct.read_into(handle, room, size, 0)
                 xattrs = self._volume.xattrs_of(handle)
                 after = self._volume.status_of(handle)
             except OSError as error:
@@ -248,12 +258,42 @@ class SourceReader:
             self.changed.add("changed-while-read", path)
         return entry, got, ranges
 
+    def _held_still(self, item: SmallFile, room: memoryview) -> Entry | None:
+        """The entry of a plain file that is just as the walk saw it, with its bytes in `room`; None for any other."""
+        before = item.status
+        if looks_sparse(before) or written_just_now(before):
+            return None
+        handle = self._handle(item.path, os.open)
+        if handle is None:
+            return None
+        try:
+            got = os.preadv(handle, [room[: before.st_size + 1]], 0) if before.st_size < len(room) else -1
+            xattrs = self._volume.xattrs_of(handle)
+            after = self._volume.status_of(handle)
+        except OSError as error:
+            if error.errno in (errno.EISDIR, errno.ESPIPE, errno.EINVAL, errno.EAGAIN):
+                # No file any more.
+                return None
+            raise self.unreadable(item.path, error) from error
+        finally:
+            os.close(handle)
+        if got != before.st_size or after.st_ino != before.st_ino or not unchanged(before, after):
+            return None
+        entry = entry_of(item.name, after)
+        if entry is not None:
+            entry.xattrs = xattrs
+        return entry
+
     def chunks(
         self, data: memoryview, ranges: list[tuple[int, int]] | None
     ) -> tuple[bytes, list[tuple[bytes, memoryview, list[tuple[int, int]] | None]]]:
         """A small file's content digest, and its chunks: digest, bytes and allocated ranges where there are holes."""
-        content = ContentDigest(self._keys)
         found: list[tuple[bytes, memoryview, list[tuple[int, int]] | None]] = []
+        if len(data) <= CHUNK_BYTES and ranges is None:
+            digests = [self._keys.chunk_digest(data)] if data else []
+            found += [(digest, data, None) for digest in digests]
+            return content_digest(self._keys, len(data), digests), found
+        content = ContentDigest(self._keys)
         for begin in range(0, len(data), CHUNK_BYTES):
             piece = data[begin : begin + CHUNK_BYTES]
             digest = self._keys.chunk_digest(piece)
@@ -270,6 +310,14 @@ class SourceReader:
         return SourceUnreadable(
             f"{readable(path)} on volume {self._label} cannot be read: {os.strerror(error.errno or 0)}. {advice}"
         )
+
+
+def _opened(path: bytes, flags: int, access: Callable[[bytes, int], int]) -> int:
+    try:
+        return access(path, flags | os.O_NOATIME)
+    except PermissionError:
+        # Only the owner may read without leaving a trace.
+        return access(path, flags)
 
 
 @dataclass(slots=True)

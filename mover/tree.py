@@ -13,14 +13,18 @@ import stat
 from collections.abc import Iterator, Mapping
 
 from mover.entries import DEVICE, DIRECTORY, FIFO, FILE, SYMLINK, Entry
+from mover.names import sorted_names
 
 STATE_FOLDER = b".kubemotion-mover"
 LOST_AND_FOUND = b"lost+found"
+# Folders of the root that are no part of its content.
+NOT_CARRIED = frozenset({STATE_FOLDER, LOST_AND_FOUND})
 
 # A label of the cluster's security policy, not of the data: the container runtime gives each volume its own.
 _FOREIGN_XATTRS = frozenset({"security.selinux"})
 _REFINES_MODE = "system.posix_acl_"
 _LONGEST_PATH = 3800
+_PERMISSIONS = 0o7777
 _NO_XATTRS: Mapping[str, bytes] = {}
 
 
@@ -33,11 +37,18 @@ class Volume:
         self.root = os.fsencode(path).rstrip(b"/") or b"/"
         self._base = self.root if self.root != b"/" else b""
 
+    def near(self, path: bytes) -> bytes | None:
+        """A path that the kernel takes for `path`; None when it is too long for one call, and has to be reached."""
+        if len(path) + len(self.root) >= _LONGEST_PATH:
+            return None
+        return self._base + b"/" + path if path else self.root
+
     @contextlib.contextmanager
     def reach(self, path: bytes) -> Iterator[bytes]:
         """A path that the kernel takes for `path`, however long that is, while the context lasts."""
-        if len(path) + len(self.root) < _LONGEST_PATH:
-            yield self._base + b"/" + path if path else self.root
+        near = self.near(path)
+        if near is not None:
+            yield near
             return
         handle = os.open(self.root, os.O_PATH | os.O_DIRECTORY)
         try:
@@ -51,16 +62,19 @@ class Volume:
         finally:
             os.close(handle)
 
-    def names(self, folder: bytes) -> list[bytes]:
+    def names(self, folder: bytes) -> Iterator[bytes]:
         """The names in a directory in canonical order; at the root without lost+found and the mover's own folder."""
         with self.reach(folder) as reached:
-            names = sorted(os.listdir(reached))
+            names = sorted_names(reached)
         if not folder:
-            names = [name for name in names if name != STATE_FOLDER and not self._is_lost_and_found(name)]
+            return (name for name in names if not self._is_not_carried(name))
         return names
 
     def status(self, path: bytes) -> os.stat_result:
         """lstat of `path`."""
+        near = self.near(path)
+        if near is not None:
+            return os.lstat(near)
         with self.reach(path) as reached:
             return os.lstat(reached)
 
@@ -86,37 +100,43 @@ class Volume:
 
     def describe(self, path: bytes, status: os.stat_result | None = None) -> Entry | None:
         """The entry at `path`, a file without chunks and content; None for a socket."""
-        name = path.rpartition(b"/")[2]
+        near = self.near(path)
+        if near is not None:
+            return _described(near, path.rpartition(b"/")[2], status)
         with self.reach(path) as reached:
-            status = status or os.lstat(reached)
-            entry = entry_of(name, status)
-            if entry is None:
-                return None
-            entry.xattrs = read_xattrs(reached)
-            if entry.kind == SYMLINK:
-                entry.target = os.readlink(reached)
-        return entry
+            return _described(reached, path.rpartition(b"/")[2], status)
 
-    def _is_lost_and_found(self, name: bytes) -> bool:
-        return name == LOST_AND_FOUND and stat.S_ISDIR(self.status(name).st_mode)
+    def _is_not_carried(self, name: bytes) -> bool:
+        return name in NOT_CARRIED and stat.S_ISDIR(self.status(name).st_mode)
+
+
+def _described(reached: bytes, name: bytes, status: os.stat_result | None) -> Entry | None:
+    entry = entry_of(name, status or os.lstat(reached))
+    if entry is None:
+        return None
+    entry.xattrs = read_xattrs(reached)
+    if entry.kind == SYMLINK:
+        entry.target = os.readlink(reached)
+    return entry
 
 
 def entry_of(name: bytes, status: os.stat_result) -> Entry | None:
     """What a stat result says of an entry; None for a socket."""
     mode = status.st_mode
-    entry = Entry(DIRECTORY, name, stat.S_IMODE(mode), status.st_uid, status.st_gid, status.st_mtime_ns)
-    if stat.S_ISREG(mode):
+    kind = stat.S_IFMT(mode)
+    entry = Entry(DIRECTORY, name, mode & _PERMISSIONS, status.st_uid, status.st_gid, status.st_mtime_ns)
+    if kind == stat.S_IFREG:
         entry.kind = FILE
         entry.size, entry.inode, entry.ctime = status.st_size, status.st_ino, status.st_ctime_ns
-    elif stat.S_ISLNK(mode):
+    elif kind == stat.S_IFLNK:
         entry.kind = SYMLINK
-    elif stat.S_ISFIFO(mode):
+    elif kind == stat.S_IFIFO:
         entry.kind = FIFO
-    elif stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+    elif kind in (stat.S_IFCHR, stat.S_IFBLK):
         entry.kind = DEVICE
-        sort = "c" if stat.S_ISCHR(mode) else "b"
+        sort = "c" if kind == stat.S_IFCHR else "b"
         entry.device = (sort, os.major(status.st_rdev), os.minor(status.st_rdev))
-    elif not stat.S_ISDIR(mode):
+    elif kind != stat.S_IFDIR:
         return None
     return entry
 
@@ -144,23 +164,32 @@ def read_xattrs(where: bytes | int) -> Mapping[str, bytes]:
     return found
 
 
-def apply_metadata(where: bytes | int, entry: Entry, *, current: os.stat_result | None = None) -> None:
+def apply_metadata(
+    where: bytes | int, entry: Entry, *, current: os.stat_result | None = None, new: bool = False
+) -> None:
     """Set owner, mode, xattrs and times, each as far as this process may; read them back to know what was kept.
 
-    `where` is a path (not followed) or an open file. In this order, because a change of owner takes setuid bits and
+    `where` is a path (not followed) or an open file; with `new` one that this process just made, which is its own and
+    has no attributes but what it inherited. In this order, because a change of owner takes setuid bits and
     capabilities away, user attributes need the permission to write, and an ACL refines the mode's group bits.
     """
     follow = isinstance(where, int)
-    if current is None or (current.st_uid, current.st_gid) != (entry.uid, entry.gid):
+    owner = _OWN if new else (current.st_uid, current.st_gid) if current is not None else None
+    if owner != (entry.uid, entry.gid):
         _set_owner(where, entry, follow=follow)
-    present = read_xattrs(where)
-    _set_xattrs(where, entry, present, follow=follow, users=True)
+    present = _NO_XATTRS if new else read_xattrs(where)
+    if present or entry.xattrs:
+        _set_xattrs(where, entry, present, follow=follow, users=True)
     if entry.kind != SYMLINK:
-        with _tolerated():
+        with _TOLERATED:
             os.chmod(where, entry.mode)
-    _set_xattrs(where, entry, present, follow=follow, users=False)
-    with _tolerated():
+    if present or entry.xattrs:
+        _set_xattrs(where, entry, present, follow=follow, users=False)
+    with _TOLERATED:
         os.utime(where, ns=(entry.mtime, entry.mtime), follow_symlinks=follow)
+
+
+_OWN = (os.geteuid(), os.getegid())
 
 
 def _set_owner(where: bytes | int, entry: Entry, *, follow: bool) -> None:
@@ -170,18 +199,18 @@ def _set_owner(where: bytes | int, entry: Entry, *, follow: bool) -> None:
         if error.errno not in _UNKEPT_ERRORS:
             raise
         # An owner may still give its file to another group of its own.
-        with _tolerated():
+        with _TOLERATED:
             os.chown(where, -1, entry.gid, follow_symlinks=follow)
 
 
 def _set_xattrs(where: bytes | int, entry: Entry, present: Mapping[str, bytes], *, follow: bool, users: bool) -> None:
     for name in present:
         if name.startswith("user.") == users and name not in entry.xattrs:
-            with _tolerated():
+            with _TOLERATED:
                 os.removexattr(where, name, follow_symlinks=follow)
     for name, value in entry.xattrs.items():
         if name.startswith("user.") == users and (present.get(name) != value or name.startswith(_REFINES_MODE)):
-            with _tolerated():
+            with _TOLERATED:
                 os.setxattr(where, name, value, follow_symlinks=follow)
 
 
@@ -190,13 +219,17 @@ _UNKEPT_ERRORS = frozenset(
 )
 
 
-@contextlib.contextmanager
-def _tolerated() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _UNKEPT_ERRORS:
-            raise
+class _Tolerated:
+    """What may not be kept here does not end the restoration."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        return isinstance(error, OSError) and error.errno in _UNKEPT_ERRORS
+
+
+_TOLERATED = _Tolerated()
 
 
 def copy_data(source: int, target: int, size: int) -> None:

@@ -19,9 +19,9 @@ import pytest
 from botocore.exceptions import BotoCoreError
 
 from mover.errors import StoreRefused, StoreUnavailable
-from mover.push import walk
 from mover.reading import SourceReader
 from mover.tree import read_xattrs
+from mover.walking import walk
 from tests.mover.conftest import REPOSITORY, Bench, finished, until
 from tests.mover.trees import assert_same, plausible_tree, random_bytes
 
@@ -223,8 +223,8 @@ def test_what_was_written_just_before_it_was_read_is_read_again_the_next_time(
     assert [(each["what"], each["count"]) for each in pushed["changed"]] == [("changed-while-read", 2)]
     monkeypatch.undo()
     read: list[bytes] = []
-    opened = SourceReader.open
-    monkeypatch.setattr(SourceReader, "open", lambda self, path, **how: read.append(path) or opened(self, path, **how))
+    opened = SourceReader._handle
+    monkeypatch.setattr(SourceReader, "_handle", lambda self, path, how: read.append(path) or opened(self, path, how))
     again = bench.run("push", source)
     assert again["changed"] == []
     assert set(read) == {b"small", b"large"}
