@@ -3,7 +3,9 @@
     engine.py         which stage comes next
     sides.py          the two clusters, and what their refusals mean for a migration
     claims.py         claims as a cluster has them, and who uses them
+    wanted.py         what is asked for, in one value
     survey.py         the look around before anything is touched: the plan, and the first stage
+    checks.py         the engine's own part of the preflight: namespaces, claims, the movers' power
     manifests.py      Jobs, Secrets, claims and namespaces as plain dicts
     privileges.py     with which power a mover runs: root with few capabilities, or nobody in particular
     placement.py      on which nodes movers run, and how many at once

@@ -173,6 +173,7 @@ def powers(
             yield POWER.warning(
                 said % {"side": side, "namespace": here, "lost": lost},
                 objects,
+                why="Those files would arrive otherwise than they are on the source, or not be read at all.",
                 remedy="To let everything be kept, let the movers be root there for the time of the migration.",
                 command=f"oc --context {side.cluster.name} adm policy add-scc-to-user privileged -z default -n {here}"
                 if refused

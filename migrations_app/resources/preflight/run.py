@@ -101,6 +101,7 @@ def _unmade(check: Check, unreadable: Unreadable) -> Result:
     name = f"kubemotion-lists-{resource.partition('.')[0]}"
     return check.warning(
         f"Not checked: the account of the {facts} may not list {resource}.",
+        [f"{resource} of the {facts}"],
         why="What this check would find shows only when the migration runs.",
         remedy=f"Allow it the verb list on {resource}, then check again.",
         command=f"{facts.kubectl} create clusterrole {name} --verb=list --resource={resource}\n"
