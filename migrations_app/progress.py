@@ -15,7 +15,10 @@ def enter(migration: Migration, stage: Stage, *, at: datetime | None = None) -> 
     """Move the migration into `stage`, which began at `at` (now, where that is not known); twice changes nothing."""
     if migration.stage == stage and stage in migration.stage_times:
         return
-    now = at or timezone.now()
+    now = timezone.now()
+    if at is not None:
+        # Clusters tell times in whole seconds; no stage begins before the one before it.
+        now = max([at, *(datetime.fromisoformat(each) for each in migration.stage_times.values())])
     migration.stage = stage
     migration.stage_times = {**migration.stage_times, stage.value: now.isoformat()}
     if migration.status == Status.PENDING:
