@@ -5,6 +5,7 @@ It only makes things faster. With it down, the looks of reconcile find the same 
     every second: for each volume under way, one thread per side that follows its mover's log
     each line of progress: the row is brought up to date and pushed, at most once a second
     a log that ended: the migration is due now
+    and for each namespace in which Stork works: two threads that watch what it says, see `engines.portworx.watching`
 """
 
 from __future__ import annotations
@@ -12,15 +13,19 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
+from typing import Any
 
 from django.db import close_old_connections
 from django.utils import timezone
 
 from clusters.kube.errors import KubeError, NotFound
+from clusters.models import Engine
 from migrations_app import live
 from migrations_app.engines.native import manifests, measuring, movers
 from migrations_app.engines.native.privileges import Direction
 from migrations_app.engines.native.sides import connection_to
+from migrations_app.engines.portworx import watching
 from migrations_app.models import Migration, MigrationVolume, Stage, Status
 
 logger = logging.getLogger(__name__)
@@ -34,30 +39,45 @@ Key = tuple[int, Direction]
 
 def run(stopping: threading.Event) -> None:
     """Follow until `stopping` is set."""
-    followers: dict[Key, threading.Thread] = {}
+    followers: dict[tuple[Any, ...], tuple[threading.Thread, threading.Event]] = {}
     while not stopping.is_set():
         try:
-            for key in [key for key, thread in followers.items() if not thread.is_alive()]:
+            for key in [key for key, (thread, _stop) in followers.items() if not thread.is_alive()]:
                 del followers[key]
-            for key in _wanted() - followers.keys():
+            wanted = _wanted()
+            for key, (_thread, stop) in followers.items():
+                if key not in wanted:
+                    stop.set()
+            for key in wanted.keys() - followers.keys():
                 if len(followers) >= MOST_FOLLOWERS:
                     break
-                name = f"follow-{key[1]}-{key[0]}"
-                thread = threading.Thread(target=_follow, args=(*key, stopping), name=name, daemon=True)
-                followers[key] = thread
+                stop = threading.Event()
+                name = "follow-" + "-".join(str(part) for part in key)
+                thread = threading.Thread(target=wanted[key], args=(*key, stop), name=name, daemon=True)
+                followers[key] = thread, stop
                 thread.start()
         except Exception:
             logger.exception("the watcher could not look; it tries again")
         finally:
             close_old_connections()
         stopping.wait(LOOK_SECONDS)
-    for thread in followers.values():
+    for _thread, stop in followers.values():
+        stop.set()
+    for thread, _stop in followers.values():
         thread.join(timeout=5)
 
 
-def _wanted() -> set[Key]:
+def _wanted() -> dict[tuple[Any, ...], Callable[..., None]]:
+    """What is to be followed now, and who follows it."""
+    return {**dict.fromkeys(_movers(), _follow), **dict.fromkeys(watching.wanted(), watching.follow)}
+
+
+def _movers() -> set[Key]:
     rows = MigrationVolume.objects.filter(
-        status=Status.IN_PROGRESS, migration__stage=Stage.VOLUMES, migration__status=Status.IN_PROGRESS
+        status=Status.IN_PROGRESS,
+        migration__stage=Stage.VOLUMES,
+        migration__status=Status.IN_PROGRESS,
+        migration__pair__engine=Engine.NATIVE,
     ).values_list("pk", flat=True)
     directions: tuple[Direction, Direction] = ("push", "pull")
     return {(pk, direction) for pk in rows for direction in directions}

@@ -9,7 +9,7 @@ import yaml
 from django.test import override_settings
 
 from clusters.portworx import complaints
-from migrations_app.models import Migration, Status
+from migrations_app.models import Migration, Stage, Status
 from tests.engine.conftest import Estate, told
 from tests.portworx_engine import nine
 from tests.portworx_estate import hand, replaying
