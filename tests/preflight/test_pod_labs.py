@@ -258,7 +258,9 @@ def test_pods_that_no_node_takes_are_told_with_the_reason_of_each(lab: Lab) -> N
         lab.prod.patch("nodes", each, None, {"spec": {"unschedulable": True}})
     try:
         lab.deployment("plain")
-        lab.failure("node-placement", "1 has the taint team=data:NoSchedule", "2 takes no new pods (cordoned)")
+        lab.warning(
+            "node-placement", "1 has the taint team=data:NoSchedule", "2 takes no new pods (cordoned)", "Uncordon"
+        )
         lab.dev.delete("deployments.apps", "plain", lab.namespace)
         lab.deployment("patient", tolerations=[{"key": "team", "operator": "Exists"}])
         lab.passes("node-placement")

@@ -22,6 +22,7 @@ PRIORITY = Check("priority-class", "Priority classes")
 RUNTIME = Check("runtime-class", "Runtime classes")
 SCHEDULER = Check("scheduler", "Schedulers")
 
+CORDONED = "takes no new pods (cordoned)"
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 ARCH, OS = "kubernetes.io/arch", "kubernetes.io/os"
 BUILT_IN_PRIORITIES = ("system-cluster-critical", "system-node-critical")
@@ -94,7 +95,9 @@ def placement(context: Context) -> Iterator[Result]:
             continue
         counts = Counter(refusals.values())
         reasons = listed(f"{count} {reason}" for reason, count in counts.most_common())
-        make = PLACEMENT.failure if workload.starts else PLACEMENT.warning
+        # A cordon is there for a while; whoever put it takes it away again.
+        hopeless = workload.starts and CORDONED not in counts
+        make = PLACEMENT.failure if hopeless else PLACEMENT.warning
         yield make(
             f"No node of the {context.destination} takes the pods of {workload}: of {len(nodes)} nodes {reasons}.",
             [str(workload)],
@@ -107,6 +110,8 @@ def placement(context: Context) -> Iterator[Result]:
 
 
 def _placement_remedy(spec: Object, refusals: dict[str, str]) -> str:
+    if CORDONED in refusals.values():
+        return "Uncordon a node there, or wait until somebody does."
     if all("taint" in each for each in refusals.values()):
         return "Add a toleration by a rule of the migration, or remove the taint from a node."
     return "Label a node there, or change the nodeSelector or affinity by a rule of the migration."
@@ -131,7 +136,7 @@ def refusal(spec: Object, node: Object) -> str:
     if section(node, "spec").get("unschedulable") and not _tolerates(
         spec, {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
     ):
-        return "takes no new pods (cordoned)"
+        return CORDONED
     for taint in items(node.get("spec"), "taints"):
         if taint.get("effect") in ("NoSchedule", "NoExecute") and not _tolerates(spec, taint):
             value = f"={taint['value']}" if taint.get("value") else ""
