@@ -75,6 +75,15 @@ class Scenario:
             lambda: (connection.get(resource, name, namespace).get("status") or {}).get("readyReplicas", 0) == replicas
         )
 
+    def until_condition(self, resource: str, name: str, namespace: str | None, wanted: dict[str, str]) -> None:
+        """Wait until the object on dev has these conditions."""
+
+        def has() -> bool:
+            status = self.dev.get(resource, name, namespace).get("status") or {}
+            return wanted.items() <= {each["type"]: each["status"] for each in status.get("conditions", ())}.items()
+
+        eventually(has)
+
     def ready_pods_there(self, namespace: str, selector: str) -> set[str]:
         return {
             pod["metadata"]["name"]

@@ -1,4 +1,4 @@
-"""A web application in three tiers: an Ingress with its certificate, an autoscaler, an interface, a cache with a claim."""
+"""A web application in three tiers: an Ingress with its certificate, an autoscaler, an interface, a cache."""
 
 from __future__ import annotations
 
