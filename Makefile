@@ -33,6 +33,7 @@ demo-reset:  ## forget the demo's clusters, data and migrations
 
 check: $(RUNS)  ## the reference story without a person
 	@$(BIN)/python manage.py demo --check
+	@$(BIN)/python manage.py demo --check --engine portworx
 
 test: $(STAMP)  ## all tests
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -21,6 +21,7 @@ from kubernetes.stream import portforward
 from demo.trees import differences
 
 NAMESPACE = "cms"
+PAIRS = {"native": "dev-to-prod", "portworx": "dev-to-prod-portworx"}
 CLAIMS = ("px-mysql-pvc", "px-wp-pvc")
 FINISHED = {"Successful", "PartialSuccess", "Failed", "Cancelled"}
 MOST_SECONDS = 900.0
@@ -67,10 +68,15 @@ class Api:
             page += 1
 
 
-def story(address: str, token: str, clusters: dict[str, dict[str, Any]], state: Path) -> dict[str, Any]:
-    """Migrate the namespace from dev to prod over the seeded pair, and compare. `differences` says what is wrong."""
+def story(
+    address: str, token: str, clusters: dict[str, dict[str, Any]], state: Path, *, engine: str = "native"
+) -> dict[str, Any]:
+    """Migrate the namespace from dev to prod over the engine's seeded pair, and compare.
+
+    `differences` says what is wrong.
+    """
     api = Api(address, token)
-    pair = next(row for row in api.every("/pairs/") if row["name"] == "dev-to-prod")
+    pair = next(row for row in api.every("/pairs/") if row["name"] == PAIRS[engine])
     plan = api.call("POST", "/migrations/plan/", {"pair": pair["id"], "namespaces": [NAMESPACE]})
     began = time.monotonic()
     migration = api.call(

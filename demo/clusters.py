@@ -13,8 +13,9 @@ import logging
 import signal
 from pathlib import Path
 
-from demo import estate
+from demo import estate, portworx
 from demo.cluster.server import ClusterServer
+from demo.portworx import classes
 
 
 def arguments() -> argparse.Namespace:
@@ -51,7 +52,10 @@ async def serve(options: argparse.Namespace) -> None:
             await server.start()
         if options.estate is not None:
             for server in servers:
-                await estate.plant(server.api, server.name, megabytes=options.estate)
+                portworx.install(server.api, server.name)
+            claim_classes = classes.BLOCK_CLASS, classes.SHARED_CLASS
+            for server in servers:
+                await estate.plant(server.api, server.name, megabytes=options.estate, claim_classes=claim_classes)
         clusters = {
             server.name: {"server": server.address, "kubeconfig": str(server.write_kubeconfigs(state))}
             for server in servers
@@ -60,6 +64,7 @@ async def serve(options: argparse.Namespace) -> None:
         await stopping.wait()
     finally:
         for server in servers:
+            await portworx.stop(server.api)
             await server.stop()
 
 

@@ -134,7 +134,8 @@ class Demo:
             f"\n  Kubemotion Web   {self.address}\n"
             f"  sign in as       {USER}\n"
             f"  password         {PASSWORD}\n\n"
-            "  Migrations, New migration: pair dev-to-prod, namespace cms, Migrate.\n"
+            "  Migrations, New migration: pair dev-to-prod (our own engine) or dev-to-prod-portworx (Portworx and\n"
+            "  Stork), namespace cms, Migrate.\n"
             f"  Logs are in {self.state / 'logs'}.\n"
             "  Stop with Ctrl-C; `make demo` continues, `make demo-reset` begins anew.\n"
         )
@@ -142,12 +143,12 @@ class Demo:
         if self.tree.failure is not None:
             raise self.tree.failure
 
-    def check(self) -> dict[str, Any]:
+    def check(self, engine: str = "native") -> dict[str, Any]:
         """Perform the reference story through the API; the summary says what was verified and what differed."""
         from demo import check
 
         self.tree.keep_up()
-        return check.story(self.address, self.token, self.clusters, self.state / "clusters")
+        return check.story(self.address, self.token, self.clusters, self.state / "clusters", engine=engine)
 
     def take_screenshots(self, folder: Path) -> None:
         """Pictures of every page, before and after a migration."""

@@ -30,14 +30,17 @@ BINDING_SECONDS = 30
 POLL_SECONDS = 0.05
 
 
-async def plant(api: ClusterAPI, name: str, *, megabytes: float = 200) -> None:
+async def plant(
+    api: ClusterAPI, name: str, *, megabytes: float = 200, claim_classes: tuple[str, str] | None = None
+) -> None:
     """Plant the estate of the cluster `name` ("dev" or "prod"), about `megabytes` of files in all, unless it was.
 
+    `claim_classes` are other storage classes for the claims: one for the database, one for the shared volume.
     Runs on the cluster's event loop beside its controllers. Raises TimeoutError when these bind no claims.
     """
     if _was_planted(api):
         return
-    _plant_cluster(api, name)
+    _plant_cluster(api, name, claim_classes)
     if name == "dev":
         async with asyncio.timeout(BINDING_SECONDS):
             while (folders := _claim_folders(api)) is None:

@@ -29,6 +29,9 @@ class Command(BaseCommand):
         parser.add_argument("--state", type=Path, help="folder that keeps everything (default: .state/demo)")
         parser.add_argument("--megabytes", type=int, default=200, help="how much data the application on dev holds")
         parser.add_argument("--check", action="store_true", help="perform and check the story, without a person")
+        parser.add_argument(
+            "--engine", choices=["native", "portworx"], default="native", help="what does the story of --check"
+        )
         parser.add_argument("--screenshots", type=Path, metavar="FOLDER", help="take pictures of every page and end")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -44,7 +47,7 @@ class Command(BaseCommand):
             try:
                 demo.start()
                 if options["check"]:
-                    summary = demo.check()
+                    summary = demo.check(options["engine"])
                     self.stdout.write(json.dumps(summary, indent=2))
                     if not summary["verified"]:
                         raise SystemExit(1)
