@@ -69,7 +69,7 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     from clusters.kube import checks
     from migrations_app import services as migrations
     from migrations_app.engines import Contents, Plan
-    from migrations_app.engines.native import planning
+    from migrations_app.engines.native.engine import NativeEngine
 
     monkeypatch.setattr(services, "_look_at_cluster", lambda cluster: services._keep(cluster, []))
     monkeypatch.setattr(object_storage, "check_object_store", lambda store: [checks.Check("put", "ok", "Fine.")])
@@ -80,5 +80,5 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
         "plan",
         lambda pair, namespaces, **choices: Plan(namespaces, [], {"Deployment": 2}, []),
     )
-    monkeypatch.setattr(planning, "contents", lambda *_arguments, **_options: Contents(None, None, None))
-    monkeypatch.setattr(planning, "whole", lambda *_arguments, **_options: [])
+    monkeypatch.setattr(NativeEngine, "contents", lambda *_arguments, **_options: Contents(None, None, None))
+    monkeypatch.setattr(NativeEngine, "whole", lambda *_arguments, **_options: [])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from audit.models import Entry
-from migrations_app.engines.native import planning
+from migrations_app.engines.native.engine import NativeEngine
 from migrations_app.models import Migration
 from migrations_app.plans.models import MigrationPlan, PlannedAction
 from tests import factories
@@ -144,7 +144,7 @@ OBJECTS: list[dict[str, Any]] = [
 def test_an_export_is_a_folder_in_order_and_has_secrets_only_if_asked(
     world: Company, alice: Caller, monkeypatch: pytest.MonkeyPatch, query: str, whole: bool
 ) -> None:
-    monkeypatch.setattr(planning, "whole", lambda *_arguments, **_options: OBJECTS)
+    monkeypatch.setattr(NativeEngine, "whole", lambda *_arguments, **_options: OBJECTS)
     answer = alice.send("GET", f"/plans/{world.plan.pk}/export/{query}", b"", Accept="application/gzip")
     assert answer["Content-Type"] == "application/gzip"
     with tarfile.open(fileobj=io.BytesIO(b"".join(answer.streaming_content))) as tar:
