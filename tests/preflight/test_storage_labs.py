@@ -167,10 +167,16 @@ def test_a_claim_that_is_written_to_is_warned_of_and_a_quiet_one_is_not(lab: Lab
 
 
 def test_a_claim_for_one_pod_alone_cannot_be_read_beside_it(lab: Lab) -> None:
-    lab.claim("sole", accessModes=["ReadWriteOncePod"])
+    lab.claim("sole", accessModes=["ReadWriteOncePod"], storageClassName="efs-rwx")
     lab.silent("volume-held")
     lab.pod("holder", "sole")
     lab.failure("volume-held", "is ReadWriteOncePod and held by pod holder", "Scale its workload to zero")
+
+
+def test_a_claim_for_one_pod_alone_is_read_from_a_snapshot_where_its_driver_takes_some(lab: Lab) -> None:
+    lab.claim("sole", accessModes=["ReadWriteOncePod"])
+    lab.pod("holder", "sole")
+    lab.warning("volume-held", "held by pod holder: it is read from a snapshot of class csi-aws-vsc")
 
 
 def test_an_unbound_claim_comes_empty_and_that_is_said(lab: Lab) -> None:

@@ -30,6 +30,9 @@ RETRY_SECONDS = 2.0
 UNSCHEDULABLE_TAINT = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
 # What removing other pods could never cure, as the real scheduler counts it.
 NOT_CURED_BY_PREEMPTION = "Preemption is not helpful for scheduling."
+HELD_BY_ANOTHER = (
+    "node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode already in-use by another pod"
+)
 NO_VICTIMS = "No preemption victims found for incoming pod."
 
 
@@ -136,6 +139,8 @@ def _choose(api: ClusterAPI, pod: Object, nodes: list[Object], claims: list[Obje
         for claim in claims
         if not claim["spec"].get("volumeName") and SELECTED_NODE in claim["metadata"].get("annotations", {})
     }
+    if any(_is_held_by_another(pod, claim, everywhere) for claim in claims):
+        raise Unschedulable(_message(len(nodes), [(HELD_BY_ANOTHER, True)] * len(nodes)))
     refusals: list[tuple[str, bool]] = []
     fitting = []
     for node in nodes:
@@ -149,6 +154,19 @@ def _choose(api: ClusterAPI, pod: Object, nodes: list[Object], claims: list[Obje
         raise Unschedulable(_message(len(nodes), refusals))
     load = Counter(each["spec"]["nodeName"] for each in everywhere)
     return max(fitting, key=lambda node: (_preference(pod, node), -load[node["metadata"]["name"]]))
+
+
+def _is_held_by_another(pod: Object, claim: Object, everywhere: list[Object]) -> bool:
+    """Whether the claim lets in one pod alone, and has it."""
+    if "ReadWriteOncePod" not in claim["spec"].get("accessModes", ()):
+        return False
+    namespace, name = key_of(claim)
+    return any(
+        each["metadata"]["namespace"] == namespace
+        and each["metadata"]["uid"] != pod["metadata"]["uid"]
+        and name in claims_used_by(each)
+        for each in everywhere
+    )
 
 
 def _message(nodes: int, refusals: list[tuple[str, bool]]) -> str:

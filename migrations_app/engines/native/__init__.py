@@ -11,6 +11,7 @@
     placement.py      on which nodes movers run, and how many at once
     settling.py       both of these, asked of the clusters for one volume, and with which others it fits in a pod
     sharing.py        several small volumes in one Job
+    snapshots.py      claims that are read from a snapshot
     places.py         namespaces and claims on the destination
     keys.py           movers' temporary keys, where the object store gives such
     movers.py         a volume's two movers and their Jobs: started, looked at, ended

@@ -45,6 +45,11 @@ class Claim:
         return self.phase == "Bound"
 
     @property
+    def is_temporary(self) -> bool:
+        """Whether a migration made it from a snapshot, to read it."""
+        return manifests.SNAPSHOT_LABEL in (self.raw["metadata"].get("labels") or {})
+
+    @property
     def is_going(self) -> bool:
         return "deletionTimestamp" in self.raw["metadata"]
 
@@ -68,9 +73,10 @@ def claim_of(raw: Object) -> Claim:
 
 
 def claims_in(connection: Connection, namespace: str) -> list[Claim]:
-    """The claims of the namespace by name, those that are being deleted left out."""
+    """The claims of the namespace by name, but for those that are being deleted and a migration's temporary ones."""
     found = [claim_of(raw) for raw in connection.list(CLAIMS, namespace)]
-    return sorted((claim for claim in found if not claim.is_going), key=lambda claim: claim.name)
+    wanted = [claim for claim in found if not claim.is_going and not claim.is_temporary]
+    return sorted(wanted, key=lambda claim: claim.name)
 
 
 def chosen_claims(connection: Connection, namespace: str, spec: Spec) -> list[Claim]:

@@ -13,7 +13,7 @@ from clusters.addresses import AddressRefusedError
 from clusters.object_storage import CaBundleError, client
 from migrations_app import events, live
 from migrations_app.engines import RetriableError
-from migrations_app.engines.native import manifests, movers
+from migrations_app.engines.native import manifests, movers, snapshots
 from migrations_app.engines.native.sides import both_sides
 from migrations_app.lease import Lease
 from migrations_app.models import Migration
@@ -45,13 +45,19 @@ def step(migration: Migration, lease: Lease) -> timedelta | None:
 
 
 def stop_movers(migration: Migration, lease: Lease) -> bool:
-    """End all Jobs and Secrets of the migration on both sides; whether their pods are gone. Raises RetriableError."""
+    """End all Jobs, Secrets and snapshots of the migration; whether they and their pods are gone.
+
+    Raises RetriableError.
+    """
     gone = True
     for side in both_sides(migration.pair):
         for namespace in side.namespaces(migration):
             lease.renew()
             with side.asked() as connection:
-                gone = movers.end(connection, migration, namespace) and gone
+                ended = movers.end(connection, migration, namespace)
+                if side.role == "source":
+                    ended = snapshots.remove(connection, migration, namespace) and ended
+                gone = ended and gone
     return gone
 
 

@@ -30,6 +30,8 @@ CLAIMS_ANNOTATION = "kubemotion.io/claims"
 # On Secrets with temporary keys: the direction of their mover, and when they are over.
 KEYS_LABEL = "kubemotion.io/keys-for"
 EXPIRES_ANNOTATION = "kubemotion.io/keys-expire-at"
+# On snapshots of volumes and the temporary claims made from them.
+SNAPSHOT_LABEL = "kubemotion.io/snapshot-of"
 KEYS_PATH, KEYS_FILE = "/keys", "keys.json"
 RESOURCES: Object = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "512Mi"}}
 # Side by side in one pod, small volumes need less each.
@@ -52,6 +54,11 @@ def job_name(direction: Direction, volume: MigrationVolume) -> str:
 def container_name(volume: MigrationVolume) -> str:
     """The volume's container in its Job's pod."""
     return f"mover-{volume.pk}"
+
+
+def snapshot_name(volume: MigrationVolume) -> str:
+    """The volume's snapshot, and the temporary claim made from it."""
+    return f"kubemotion-snapshot-{volume.migration_id.hex[:8]}-{volume.pk}"
 
 
 def labels(migration: Migration, volume: MigrationVolume | None = None) -> dict[str, str]:
@@ -207,7 +214,8 @@ def job(
 
 
 def _claim_source(direction: Direction, volume: MigrationVolume) -> Object:
-    source: Object = {"claimName": volume.claim}
+    from_snapshot = direction == "push" and volume.snapshot_class
+    source: Object = {"claimName": snapshot_name(volume) if from_snapshot else volume.claim}
     if volume.volume_mode == BLOCK and direction == "push":
         # A device has no read-only mount: the kubelet hands it out for reading alone where the claim is read-only.
         source["readOnly"] = True

@@ -59,6 +59,9 @@ class Surroundings:
         name = volume.namespace_of(direction)
         refused = self._asked("pull" if direction == "pull" else "push", lambda c: refuses_root(c, name), "scc", name)
         power = privileges.decide(direction, self._namespace(direction, volume), users, refuses_root=refused)
+        if direction == "push" and volume.snapshot_class:
+            # A new disk, which its only reader has made where there is room.
+            return Settled(power, placement.where_it_can_run(spec, decides=False))
         if direction == "push":
             if user := holder(volume, pods):
                 node = user["spec"]["nodeName"]

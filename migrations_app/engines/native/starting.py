@@ -8,13 +8,13 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
-from migrations_app.engines.native import manifests, movers, placement, places, sharing
+from migrations_app.engines.native import manifests, movers, placement, places, sharing, snapshots
 from migrations_app.engines.native.notes import Notes
 from migrations_app.engines.native.placement import Room
 from migrations_app.engines.native.privileges import DIRECTIONS, Direction, Power, what_is_lost
 from migrations_app.engines.native.settling import Surroundings
 from migrations_app.engines.native.sharing import Company
-from migrations_app.engines.native.sides import Side, both_sides, side_of
+from migrations_app.engines.native.sides import Side, both_sides, side_of, source_of
 from migrations_app.lease import Lease
 from migrations_app.models import FINISHED, Migration, MigrationVolume, Status
 
@@ -34,6 +34,10 @@ def start(migration: Migration, lease: Lease, volumes: list[MigrationVolume]) ->
     """
     deadline = time.monotonic() + SLICE_SECONDS
     around = Surroundings(migration.pair)
+    if any(volume.snapshot_class for volume in volumes):
+        # Of all of them at once, whether or not there is room for them: they should be of one moment.
+        with source_of(migration.pair).asked() as connection:
+            snapshots.take(connection, migration, volumes)
     in_time = _assign(migration, lease, [volume for volume in volumes if not volume.push_job], around, deadline)
     assigned = [volume for volume in volumes if volume.push_job]
     for volume in assigned:
@@ -47,6 +51,10 @@ def start(migration: Migration, lease: Lease, volumes: list[MigrationVolume]) ->
             return False
         lease.renew()
         notes = Notes()
+        if waits := _prepare_snapshot(migration, volume):
+            _wait(volume, waits, notes)
+            notes.write(migration, lease)
+            continue
         for direction in DIRECTIONS:
             job = direction, manifests.job_name(direction, volume)
             if job not in made:
@@ -59,6 +67,8 @@ def start(migration: Migration, lease: Lease, volumes: list[MigrationVolume]) ->
         notes.change(volume)
         classes = f"{volume.source_class or 'no class'} to {volume.destination_class or 'the default class'}"
         notes.event(volume, "Started", f"Volume {volume.volume} of claim {volume}: push and pull started ({classes})")
+        if volume.snapshot_class:
+            notes.event(volume, "FromSnapshot", f"Read from the snapshot {manifests.snapshot_name(volume)}")
         notes.write(migration, lease)
     return in_time
 
@@ -106,6 +116,14 @@ def _assign(
         notes.change(volume)
     notes.write(migration, lease)
     return in_time
+
+
+def _prepare_snapshot(migration: Migration, volume: MigrationVolume) -> str:
+    """What a volume that is read from a snapshot still waits for; empty for all that can begin."""
+    if not volume.snapshot_class:
+        return ""
+    with source_of(migration.pair).asked() as connection:
+        return snapshots.prepare(connection, migration, volume)
 
 
 def _wait(volume: MigrationVolume, reason: str, notes: Notes) -> None:

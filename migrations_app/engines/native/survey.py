@@ -17,7 +17,7 @@ from clusters.kube import errors
 from clusters.models import ClusterPair
 from migrations_app import events
 from migrations_app.engines import MigrationError, Plan
-from migrations_app.engines.native import checks, manifests
+from migrations_app.engines.native import checks, manifests, snapshots
 from migrations_app.engines.native.claims import Claim, chosen_claims, users_of_claims, volume_of
 from migrations_app.engines.native.sides import Side, both_sides
 from migrations_app.engines.native.wanted import Wanted
@@ -42,6 +42,8 @@ class Survey:
     namespaces: dict[str, Object] = field(default_factory=dict)
     users: dict[str, dict[str, list[Object]]] = field(default_factory=dict)
     claims: list[Claim] = field(default_factory=list)
+    # The snapshot class of those that can only be read from a snapshot, by namespace and name.
+    snapshots: dict[tuple[str, str], str] = field(default_factory=dict)
     collected: Collected = field(default_factory=lambda: Collected([], []))
     checks: list[Result] = field(default_factory=list)
 
@@ -90,6 +92,8 @@ def begin(migration: Migration, lease: Lease) -> None:
         for claim in found.claims
         if claim.is_bound and migration.include_volumes
     ]
+    for volume in volumes:
+        volume.snapshot_class = found.snapshots.get((volume.namespace, volume.claim), "")
     with transaction.atomic():
         lease.renew()
         MigrationVolume.objects.bulk_create(volumes, ignore_conflicts=True)
@@ -125,6 +129,7 @@ def _source(side: Side, wanted: Wanted, context: Context, found: Survey) -> bool
     """What would move; whether it could be seen."""
     spec = wanted.spec
     with side.asked(at_first=True) as connection:
+        offer = snapshots.Offer(connection)
         found.namespaces, wrong = checks.namespaces(connection, side, spec.namespaces)
         found.checks += wrong
         # Without these there is nothing to see.
@@ -137,6 +142,7 @@ def _source(side: Side, wanted: Wanted, context: Context, found: Survey) -> bool
             found.users[name] = users_of_claims(connection, name) if claims and spec.include_volumes else {}
             own, carried = found.namespaces[name], found.carried(name, spec)
             found.checks += checks.powers(connection, side, own, name, carried, found.users[name])
+            found.snapshots |= snapshots.needed(offer, carried, found.users[name])
         if spec.include_volumes:
             found.checks += checks.unbound(found.claims)
         if spec.include_resources:
@@ -177,6 +183,7 @@ def _wanted_claim(claim: Claim, wanted: Wanted, found: Survey) -> WantedClaim:
         with_data=claim.is_bound and wanted.spec.include_volumes,
         source=claim.raw,
         users=tuple(found.users[claim.namespace].get(claim.name, ())),
+        snapshot_class=found.snapshots.get((claim.namespace, claim.name), ""),
     )
 
 

@@ -92,10 +92,22 @@ def held(context: Context) -> Iterator[Result]:
         modes = section(claim.source, "spec").get("accessModes") or ()
         if claim.with_data and "ReadWriteOncePod" in modes and claim.users:
             pod = claim.users[0]["metadata"]["name"]
+            said = f"Claim {claim.source_label} is ReadWriteOncePod and held by pod {pod}"
+            objects = [claim.label, f"Pod {claim.source['metadata']['namespace']}/{pod}"]
+            if claim.snapshot_class:
+                yield HELD.warning(
+                    f"{said}: it is read from a snapshot of class {claim.snapshot_class}.",
+                    objects,
+                    why="The snapshot is taken when the volumes are started. What is written later stays behind.",
+                    remedy="Stop its workload first where that matters.",
+                    command=_stop(context, list(claim.users)),
+                )
+                continue
             yield HELD.failure(
-                f"Claim {claim.source_label} is ReadWriteOncePod and held by pod {pod}: no second pod can read it.",
-                [claim.label, f"Pod {claim.source['metadata']['namespace']}/{pod}"],
+                f"{said}: no second pod can read it, and no snapshot of it can be taken.",
+                objects,
                 why="The mover's pod would wait until the other one ends.",
-                remedy="Scale its workload to zero for the time of the migration.",
+                remedy="Scale its workload to zero for the time of the migration, or give its driver a "
+                "VolumeSnapshotClass and the account the right to make snapshots and claims.",
                 command=_stop(context, list(claim.users)),
             )

@@ -35,6 +35,8 @@ class WantedClaim:
     # The claim as the source has it, and the pods there that use it.
     source: Object = field(default_factory=dict)
     users: tuple[Object, ...] = ()
+    # Of the snapshot that the engine reads instead, where it can; empty where it reads the claim itself.
+    snapshot_class: str = ""
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"

@@ -1,0 +1,157 @@
+"""Reading from a snapshot: of a claim that nobody else can mount, or of one instant for all volumes.
+
+A VolumeSnapshot of the claim, and a temporary claim made from it that the pusher mounts in the place of the real one.
+Both carry the migration's marks and go at clean-up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from clusters.kube import errors
+from clusters.kube.connection import Connection
+from migrations_app.engines import MigrationError
+from migrations_app.engines.native import manifests
+from migrations_app.engines.native.claims import CLAIMS, Claim
+from migrations_app.models import Migration, MigrationVolume
+from migrations_app.resources.quantities import to_bytes
+
+Object = dict[str, Any]
+SNAPSHOTS = "volumesnapshots.snapshot.storage.k8s.io"
+CLASSES = "volumesnapshotclasses.snapshot.storage.k8s.io"
+DEFAULT_CLASS = "snapshot.storage.kubernetes.io/is-default-class"
+# What is done on the source, as verb, resource and subresource.
+NEEDED = tuple((verb, resource, "") for verb in ("create", "get", "list", "delete") for resource in (SNAPSHOTS, CLAIMS))
+# A snapshot of a large disk is copied to where snapshots are kept; one that is not ready after this will not be.
+PATIENCE = timedelta(minutes=30)
+
+
+@dataclass
+class Offer:
+    """What the cluster can take snapshots of; asked once."""
+
+    connection: Connection
+    _classes: dict[str, str] | None = None
+    _may: dict[str, bool] = field(default_factory=dict)
+
+    def class_for(self, claim: Claim) -> str:
+        """The VolumeSnapshotClass for the claim's disk; empty where none can be taken. Raises KubeError."""
+        if not claim.storage_class or not self.classes() or not self._may_in(claim.namespace):
+            return ""
+        try:
+            disk = self.connection.get("persistentvolumes", claim.volume)
+        except (errors.Forbidden, errors.NotFound):
+            return ""
+        return self.classes().get((disk["spec"].get("csi") or {}).get("driver", ""), "")
+
+    def classes(self) -> dict[str, str]:
+        """The class for each driver, the default one where it has several."""
+        if self._classes is None:
+            self._classes = {}
+            if self.connection.discovery().find(CLASSES) is not None:
+                try:
+                    found = sorted(self.connection.list(CLASSES), key=_is_default)
+                except errors.Forbidden:
+                    found = []
+                self._classes = {each["driver"]: each["metadata"]["name"] for each in found}
+        return self._classes
+
+    def _may_in(self, namespace: str) -> bool:
+        if namespace not in self._may:
+            self._may[namespace] = all(
+                self.connection.can_i(verb, resource, namespace, subresource=sub) for verb, resource, sub in NEEDED
+            )
+        return self._may[namespace]
+
+
+def needed(offer: Offer, claims: Iterable[Claim], users: Mapping[str, list[Object]]) -> dict[tuple[str, str], str]:
+    """The snapshot classes for claims that a pod keeps all others from, by namespace and name. Raises KubeError."""
+    held = [each for each in claims if "ReadWriteOncePod" in each.access_modes and users.get(each.name)]
+    classes = {(each.namespace, each.name): offer.class_for(each) for each in held}
+    return {place: name for place, name in classes.items() if name}
+
+
+def _is_default(snapshot_class: Object) -> bool:
+    return (snapshot_class["metadata"].get("annotations") or {}).get(DEFAULT_CLASS) == "true"
+
+
+def take(source: Connection, migration: Migration, volumes: Iterable[MigrationVolume]) -> None:
+    """Take the snapshots of those volumes that are read from one, one right after the other. Raises KubeError."""
+    for volume in volumes:
+        if volume.snapshot_class:
+            body = {
+                "apiVersion": "snapshot.storage.k8s.io/v1",
+                "kind": "VolumeSnapshot",
+                "metadata": _metadata(migration, volume),
+                "spec": {
+                    "volumeSnapshotClassName": volume.snapshot_class,
+                    "source": {"persistentVolumeClaimName": volume.claim},
+                },
+            }
+            _create(source, SNAPSHOTS, body)
+
+
+def prepare(source: Connection, migration: Migration, volume: MigrationVolume) -> str:
+    """Make the claim that the pusher mounts; what is still waited for, or empty. Raises KubeError, MigrationError."""
+    name = manifests.snapshot_name(volume)
+    snapshot = source.get(SNAPSHOTS, name, volume.namespace)
+    status = snapshot.get("status") or {}
+    if not status.get("readyToUse"):
+        why = str((status.get("error") or {}).get("message") or "")
+        said = f"its snapshot is not ready{f': {why}' if why else ''}"
+        age = datetime.now(UTC) - datetime.fromisoformat(snapshot["metadata"]["creationTimestamp"])
+        if age > PATIENCE:
+            raise MigrationError(f"Volume {volume} could not be moved: {said}. No object was applied.")
+        return f"Source: {said}."
+    size = max(str(volume.source_claim["size"]), str(status.get("restoreSize") or "0"), key=to_bytes)
+    body = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": _metadata(migration, volume),
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "volumeMode": volume.volume_mode,
+            "storageClassName": volume.source_class,
+            "resources": {"requests": {"storage": size}},
+            "dataSource": {"apiGroup": "snapshot.storage.k8s.io", "kind": "VolumeSnapshot", "name": name},
+        },
+    }
+    _create(source, CLAIMS, body)
+    return ""
+
+
+def remove(source: Connection, migration: Migration, namespace: str) -> bool:
+    """Delete the migration's temporary claims and snapshots in the namespace; whether they are gone. Raises KubeError.
+
+    A claim that a pod still mounts goes when the pod has.
+    """
+    gone = True
+    selector = f"{manifests.MIGRATION_LABEL}={migration.pk},{manifests.SNAPSHOT_LABEL}"
+    for resource in (CLAIMS, SNAPSHOTS):
+        if source.discovery().find(resource) is None:
+            continue
+        try:
+            found = list(source.list(resource, namespace, label_selector=selector))
+        except errors.Forbidden:
+            # Who may not list them was not let make any.
+            continue
+        for each in found:
+            gone = False
+            if not each["metadata"].get("deletionTimestamp"):
+                source.delete(resource, each["metadata"]["name"], namespace, uid=each["metadata"]["uid"])
+    return gone
+
+
+def _metadata(migration: Migration, volume: MigrationVolume) -> Object:
+    marks = {**manifests.labels(migration, volume), manifests.SNAPSHOT_LABEL: str(volume.pk)}
+    return {"name": manifests.snapshot_name(volume), "namespace": volume.namespace, "labels": marks}
+
+
+def _create(source: Connection, resource: str, body: Object) -> None:
+    try:
+        source.create(resource, body)
+    except errors.AlreadyExists:
+        return

@@ -1,0 +1,142 @@
+"""Claims that one pod alone may mount: told beforehand, and read from a snapshot where one can be taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.utils import translation
+
+from demo.trees import differences
+from migrations_app import services
+from migrations_app.models import Migration, Status
+from tests.engine.conftest import Estate, eventually, told
+
+Object = dict[str, Any]
+NAMESPACE, CLAIM = "exclusive", "data"
+SNAPSHOTS = "volumesnapshots.snapshot.storage.k8s.io"
+SNAPSHOT_CLASSES = "volumesnapshotclasses.snapshot.storage.k8s.io"
+CLAIMS = "persistentvolumeclaims"
+
+
+def folder(estate: Estate, side: str) -> Path:
+    return {"dev": estate.dev, "prod": estate.prod}[side].volume_path(NAMESPACE, CLAIM)
+
+
+@pytest.fixture
+def held(estate: Estate) -> Iterator[Path]:
+    """The folder of a ReadWriteOncePod claim on the source that a running pod holds."""
+    dev, prod = estate.on("dev"), estate.on("prod")
+    dev.create("namespaces", {"metadata": {"name": NAMESPACE}})
+    spec = {
+        "accessModes": ["ReadWriteOncePod"],
+        "storageClassName": "gp3",
+        "resources": {"requests": {"storage": "1Gi"}},
+    }
+    dev.create(CLAIMS, {"metadata": {"name": CLAIM, "namespace": NAMESPACE}, "spec": spec})
+    mounts = [{"name": "d", "mountPath": "/d"}]
+    container = {"name": "main", "image": "example.com/app:1", "volumeMounts": mounts}
+    volumes = [{"name": "d", "persistentVolumeClaim": {"claimName": CLAIM}}]
+    pod = {"containers": [container], "volumes": volumes, "terminationGracePeriodSeconds": 1}
+    dev.create("pods", {"metadata": {"name": "main", "namespace": NAMESPACE}, "spec": pod})
+    eventually(lambda: dev.get("pods", "main", NAMESPACE)["status"].get("phase") == "Running")
+    path = folder(estate, "dev")
+    (path / "before.txt").write_text("written before\n" * 1000)
+    yield path
+    for connection in (dev, prod):
+        connection.delete("namespaces", NAMESPACE)
+        eventually(lambda c=connection: NAMESPACE not in {each["metadata"]["name"] for each in c.list("namespaces")})
+
+
+def checks(estate: Estate) -> dict[str, list[str]]:
+    """The messages of the plan about volumes, by their status."""
+    found: dict[str, list[str]] = {"failure": [], "warning": []}
+    with translation.override("en"):
+        for each in services.plan(estate.pair, [NAMESPACE]).checks:
+            if each["code"] == "volume-held" and each["status"] in found:
+                found[each["status"]].append(each["message"])
+    return found
+
+
+def test_it_is_read_from_a_snapshot_which_is_told_beforehand_and_gone_afterwards(estate: Estate, held: Path) -> None:
+    said = checks(estate)
+    assert said["failure"] == []
+    assert any("read from a snapshot of class csi-aws-vsc" in each for each in said["warning"]), said
+    migration = estate.drive(
+        estate.start(namespaces=[NAMESPACE]),
+        until=lambda migration: migration.volumes.filter(status=Status.IN_PROGRESS).exists(),
+    )
+    # The application goes on, and what it writes now is not of that moment.
+    (held / "later.txt").write_text("written later")
+    volume = migration.volumes.get()
+    assert volume.snapshot_class == "csi-aws-vsc"
+    jobs = estate.objects("dev", "jobs.batch", NAMESPACE)
+    mounted = jobs[volume.push_job]["spec"]["template"]["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"]
+    assert mounted != CLAIM
+    migration = estate.drive(migration)
+    assert migration.status == Status.SUCCESSFUL, told(migration)
+    assert (folder(estate, "prod") / "before.txt").read_text() == (held / "before.txt").read_text()
+    assert not (folder(estate, "prod") / "later.txt").exists()
+    assert estate.objects("dev", SNAPSHOTS, NAMESPACE) == {}
+    assert (
+        estate.objects("dev", CLAIMS, NAMESPACE).keys() == estate.objects("prod", CLAIMS, NAMESPACE).keys() == {CLAIM}
+    )
+    assert estate.on("dev").get("pods", "main", NAMESPACE)["status"]["phase"] == "Running"
+
+
+def test_without_a_snapshot_class_it_is_refused_beforehand(estate: Estate, held: Path) -> None:
+    dev = estate.on("dev")
+    taken_out = dev.get(SNAPSHOT_CLASSES, "csi-aws-vsc")
+    dev.delete(SNAPSHOT_CLASSES, "csi-aws-vsc")
+    try:
+        (said,) = checks(estate)["failure"]
+        assert "ReadWriteOncePod and held by pod main" in said
+        assert "no snapshot of it can be taken" in said
+        migration = estate.drive(estate.start(namespaces=[NAMESPACE]))
+        assert migration.status == Status.FAILED
+        assert "Scale its workload to zero" in migration.reason
+        assert estate.objects("dev", "jobs.batch", NAMESPACE) == {}
+    finally:
+        metadata = {"name": taken_out["metadata"]["name"]}
+        dev.create(SNAPSHOT_CLASSES, {**taken_out, "metadata": metadata})
+
+
+def test_when_nobody_holds_it_the_claim_itself_is_read(estate: Estate, held: Path) -> None:
+    estate.on("dev").delete("pods", "main", NAMESPACE)
+    eventually(lambda: estate.objects("dev", "pods", NAMESPACE) == {})
+    assert checks(estate) == {"failure": [], "warning": []}
+    migration = estate.drive(estate.start(namespaces=[NAMESPACE]))
+    assert migration.status == Status.SUCCESSFUL, told(migration)
+    assert migration.volumes.get().snapshot_class == ""
+    assert differences(held, folder(estate, "prod")) == []
+
+
+def test_a_cancelled_migration_leaves_no_snapshot(estate: Estate, held: Path) -> None:
+    estate.s3.faults.latency = 0.2
+
+    def started(migration: Migration) -> bool:
+        return bool(migration.volumes.filter(status=Status.IN_PROGRESS))
+
+    migration = estate.drive(estate.start(namespaces=[NAMESPACE]), until=started)
+    assert estate.objects("dev", SNAPSHOTS, NAMESPACE) != {}
+    services.cancel(migration, by=estate.by)
+    migration = estate.drive(migration)
+    assert migration.status == Status.CANCELLED, told(migration)
+    assert estate.objects("dev", SNAPSHOTS, NAMESPACE) == {}
+    assert estate.objects("dev", CLAIMS, NAMESPACE).keys() == {CLAIM}
+    assert held.is_dir()
+
+
+def test_a_second_pod_cannot_mount_it(estate: Estate, held: Path) -> None:
+    """The simulated scheduler's own rule, so that the tests above prove something."""
+    pod = estate.on("dev").get("pods", "main", NAMESPACE)
+    spec = {"containers": pod["spec"]["containers"], "volumes": pod["spec"]["volumes"]}
+    estate.on("dev").create("pods", {"metadata": {"name": "second", "namespace": NAMESPACE}, "spec": spec})
+
+    def refused() -> bool:
+        conditions = estate.on("dev").get("pods", "second", NAMESPACE)["status"].get("conditions", ())
+        return any("already in-use by another pod" in each.get("message", "") for each in conditions)
+
+    eventually(refused)
