@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.utils.translation import gettext as _
 from django_filters.rest_framework import FilterSet
-from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view, inline_serializer
+from drf_spectacular.utils import (
+    OpenApiExample,
+    extend_schema,
+    extend_schema_field,
+    extend_schema_view,
+    inline_serializer,
+)
 from rest_framework import serializers, status
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -14,7 +20,9 @@ from rest_framework.response import Response
 
 from audit.actor import Actor
 from clusters import services
-from clusters.models import Cluster, ClusterPair, Engine, ObjectStore
+from clusters.models import Cluster, ClusterPair, Engine, ObjectStore, PairingJob, PortworxPairing
+from clusters.pairing import documents, jobs, options
+from clusters.pairing.steps import State
 from teams.access import Action
 from teams.api import StrictSerializer, TeamOwnedViewSet, VisibleField
 from teams.models import Team
@@ -114,6 +122,71 @@ class ObjectStoreSerializer(OwnedSerializer):
         validators: tuple[Any, ...] = ()
 
 
+PAIR_STATUS = (
+    "storage_status",
+    "scheduler_status",
+    "back_storage_status",
+    "back_scheduler_status",
+    "remote_storage_id",
+    "endpoint",
+    "looked_at",
+)
+
+
+class PairingSerializer(StrictSerializer, serializers.ModelSerializer[PortworxPairing]):
+    """The Portworx part of a pair. The destination's token is not kept, so it is not here."""
+
+    class Meta:
+        model = PortworxPairing
+        fields = (*options.FIELDS, *PAIR_STATUS)
+        read_only_fields = PAIR_STATUS
+        # Left out, the ClusterPair is named like the destination.
+        extra_kwargs: ClassVar[dict[str, dict[str, Any]]] = {"object_name": {"required": False}}
+
+
+class StepSerializer(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    title = serializers.CharField()
+    state = serializers.ChoiceField(choices=[each.value for each in State])
+    message = serializers.CharField(allow_blank=True)
+    remedy = serializers.CharField(allow_blank=True)
+    said = serializers.CharField(allow_blank=True, help_text="The words of pxctl or Stork.")
+    cause = serializers.CharField(allow_blank=True)
+    at = serializers.CharField(allow_blank=True)
+    commands = serializers.CharField(allow_blank=True, help_text="What one would type; secrets are left to fill in.")
+
+
+class ProgressSerializer(serializers.ModelSerializer[PortworxPairing]):
+    """How far the last job of the pair is; the steps of setting up, all waiting, where there was none."""
+
+    steps = serializers.SerializerMethodField()
+
+    class Meta:
+        model = PortworxPairing
+        fields = ("job", "is_working", "is_ready", "started_at", "finished_at", *PAIR_STATUS, "steps")
+
+    @extend_schema_field(StepSerializer(many=True))
+    def get_steps(self, pairing: PortworxPairing) -> list[dict[str, Any]]:
+        return documents.steps_of(pairing)
+
+
+class SetUpSerializer(StrictSerializer):
+    replace_credentials = serializers.BooleanField(
+        default=False, help_text="Replace credentials that are there already with the object store's keys."
+    )
+
+
+class TakeDownSerializer(StrictSerializer):
+    credentials = serializers.BooleanField(
+        default=False, help_text="Delete the object-store credentials too, unless another pair needs them."
+    )
+    forget = serializers.BooleanField(default=False, help_text="Remove the pair afterwards.")
+
+
+class DocumentSerializer(serializers.Serializer[Any]):
+    document = serializers.CharField(help_text="The ClusterPair as YAML, every secret masked.")
+
+
 class PairSerializer(OwnedSerializer):
     source = VisibleField(Cluster)  # type: ignore[assignment]
     destination = VisibleField(Cluster)
@@ -122,6 +195,7 @@ class PairSerializer(OwnedSerializer):
     storage_class_mapping = serializers.DictField(
         child=serializers.CharField(), required=False, help_text="Source class to destination class."
     )
+    portworx = PairingSerializer(required=False, allow_null=True, help_text="For the engine portworx; null for others.")
 
     class Meta:
         model = ClusterPair
@@ -134,6 +208,7 @@ class PairSerializer(OwnedSerializer):
             "object_store",
             "engine",
             "storage_class_mapping",
+            "portworx",
             *CHECKED,
             *OWNED,
         )
@@ -275,7 +350,9 @@ class PairViewSet(CheckedViewSet):
     """Cluster pairs of the caller's teams."""
 
     noun = "pair"
-    rows = ClusterPair.objects.select_related("team", "created_by", "source", "destination", "object_store").defer(
+    rows = ClusterPair.objects.select_related(
+        "team", "created_by", "source", "destination", "object_store", "portworx"
+    ).defer(
         "source__kubeconfig",
         "destination__kubeconfig",
         "object_store__access_key_id",
@@ -283,3 +360,42 @@ class PairViewSet(CheckedViewSet):
     )
     serializer_class = PairSerializer
     filterset_class = PairFilter
+
+    @extend_schema(request=SetUpSerializer, responses={202: ProgressSerializer})
+    @action(detail=True, methods=["post"], url_path="set-up")
+    def set_up(self, request: Request, pk: str) -> Response:
+        """Make the ClusterPair and all it needs on both clusters, or repair it. Workers do it: read the steps."""
+        return self._ask(Action.ADMINISTER, PairingJob.SET_UP, SetUpSerializer)
+
+    @extend_schema(request=None, responses={202: ProgressSerializer})
+    @action(detail=True, methods=["post"])
+    def validate(self, request: Request, pk: str) -> Response:
+        """Go through the same steps without changing anything."""
+        return self._ask(Action.OPERATE, PairingJob.VALIDATE)
+
+    @extend_schema(request=TakeDownSerializer, responses={202: ProgressSerializer})
+    @action(detail=True, methods=["post"], url_path="take-down")
+    def take_down(self, request: Request, pk: str) -> Response:
+        """Delete the ClusterPair on the clusters."""
+        return self._ask(Action.ADMINISTER, PairingJob.TEAR_DOWN, TakeDownSerializer)
+
+    def _ask(
+        self, wanted: Action, job: PairingJob, body: type[serializers.BaseSerializer[Any]] | None = None
+    ) -> Response:
+        pair = self.object_for(wanted)
+        given = self.validated(body) if body is not None else {}
+        pairing = jobs.request(pair, job, by=Actor.of(self.request), **given)
+        return Response(ProgressSerializer(pairing).data, status.HTTP_202_ACCEPTED)
+
+    @extend_schema(responses=ProgressSerializer)
+    @action(detail=True)
+    def steps(self, request: Request, pk: str) -> Response:
+        """The steps of the last job, what to do where one failed, and what Stork says of storage and scheduler."""
+        return Response(ProgressSerializer(jobs.pairing_of(self.object_for(Action.VIEW))).data)
+
+    @extend_schema(responses=DocumentSerializer)
+    @action(detail=True)
+    def document(self, request: Request, pk: str) -> Response:
+        """The ClusterPair as YAML, every secret masked."""
+        pairing = jobs.pairing_of(self.object_for(Action.VIEW))
+        return Response({"document": documents.masked_document(pairing)})

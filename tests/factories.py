@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.utils import timezone
 
-from clusters.models import Cluster, ClusterPair, Health, ObjectStore
+from clusters.models import Cluster, ClusterPair, Engine, Health, ObjectStore, PortworxPairing
 from migrations_app.models import (
     Migration,
     MigrationEvent,
@@ -99,6 +99,13 @@ def pair(team: Team, name: str = "dev-to-prod", **fields: Any) -> ClusterPair:
     if "object_store" not in fields:
         given["object_store"] = object_store(team)
     return ClusterPair.objects.create(team=team, name=name, **given | fields)
+
+
+def portworx_pair(team: Team, name: str = "px", **fields: Any) -> ClusterPair:
+    """A pair of the engine portworx, on which nothing has been done yet."""
+    made = pair(team, name, engine=Engine.PORTWORX, **fields)
+    PortworxPairing.objects.create(pair=made, object_name="remote")
+    return made
 
 
 def migration(pair: ClusterPair, name: str = "cmsmigration", **fields: Any) -> Migration:

@@ -6,6 +6,5 @@ jobs.py       one job at a time per pair, look after look, whatever is killed in
 work.py       what a look has at hand: both clusters, their Portworx, the keys
 doing.py      the steps of setting up and of validating
 removing.py   the steps of taking down
-documents.py  the ClusterPair as text, masked or whole
-importing.py  ClusterPairs that somebody made before
+documents.py  the steps with their commands, and the ClusterPair as text, for people to read
 """

@@ -71,6 +71,10 @@ def gone(answers: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(204 if answer == 200 else answer for answer in answers)
 
 
+def accepted(answers: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(202 if answer == 200 else answer for answer in answers)
+
+
 def made(answers: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(201 if answer == 200 else answer for answer in answers)
 
@@ -117,6 +121,11 @@ RULES = [
     Rule("PATCH", "/pairs/{pair}/", {"name": "renamed"}, ADMINISTER),
     Rule("DELETE", "/pairs/{free_pair}/", None, gone(ADMINISTER)),
     Rule("POST", "/pairs/{pair}/check/", None, OPERATE),
+    Rule("POST", "/pairs/{portworx_pair}/set-up/", {"replace_credentials": True}, accepted(ADMINISTER)),
+    Rule("POST", "/pairs/{portworx_pair}/validate/", None, accepted(OPERATE)),
+    Rule("POST", "/pairs/{portworx_pair}/take-down/", {"credentials": True}, accepted(ADMINISTER)),
+    Rule("GET", "/pairs/{portworx_pair}/steps/", None, VIEW),
+    Rule("GET", "/pairs/{portworx_pair}/document/", None, VIEW),
     Rule("GET", "/pairs/{stork_pair}/schedules/", None, VIEW),
     # What is asked for is refused by the clusters, which do not answer here.
     Rule("POST", "/pairs/{stork_pair}/schedules/", SCHEDULE, refused(OPERATE)),
@@ -189,6 +198,12 @@ def names(world: Company) -> dict[str, str]:
         object_store=world.pair.object_store,
         engine="portworx",
     )
+    portworx_pair = factories.portworx_pair(
+        world.team,
+        source=world.pair.source,
+        destination=factories.cluster(world.team, "elsewhere", kubeconfig=KUBECONFIG),
+        object_store=world.pair.object_store,
+    )
     finished = factories.migration(world.pair, "finished", status="Successful", cleaned_up=True)
     entry = record(Actor(user=world.alice), "cluster.add", world.pair.source)
     ids = {
@@ -204,6 +219,7 @@ def names(world: Company) -> dict[str, str]:
         "free_store": free_store.pk,
         "free_pair": free_pair.pk,
         "stork_pair": stork_pair.pk,
+        "portworx_pair": portworx_pair.pk,
         "token": ApiToken.issue(world.alice, "hers")[0].pk,
         "entry": entry.pk,
         "plan": world.plan.pk,

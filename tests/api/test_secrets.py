@@ -38,7 +38,7 @@ def planted(world: Company) -> None:
 
 @pytest.mark.usefixtures("quiet")
 def test_no_answer_of_any_route_holds_a_secret(
-    world: Company, planted: None, names: dict[str, str], caplog: pytest.LogCaptureFixture
+    world: Company, names: dict[str, str], planted: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     staff = as_user(world.staff)

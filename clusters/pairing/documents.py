@@ -1,0 +1,100 @@
+"""A pair for people to read: its steps with what one would type for each, and its ClusterPair, both without secrets."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from clusters.kube.kubeconfig import KubeconfigError
+from clusters.models import Cluster, PortworxPairing
+from clusters.pairing import steps
+from clusters.pairing.steps import BACK, FORTH, Step
+from clusters.portworx import by_hand, clusterpair
+from clusters.portworx.credentials import AMAZON
+from teams.refusals import Refusal
+
+PORTWORX_NAMESPACE = "kube-system"
+UNKNOWN_HOST = "<load balancer>"
+PORT = 9001
+
+
+def steps_of(pairing: PortworxPairing) -> list[dict[str, Any]]:
+    """Each step of the last job, or of setting up where there was none, with its commands by hand."""
+    found = steps.from_rows(pairing.steps) or [Step(code) for code in _codes(pairing)]
+    typed = commands_of(pairing)
+    return [asdict(each) | {"title": str(each.title), "commands": typed.get(each.code, "")} for each in found]
+
+
+def commands_of(pairing: PortworxPairing) -> dict[str, str]:
+    """What one would type for each step, by its code; secrets are left to fill in."""
+    pair = pairing.pair
+    found = by_hand.commands(_names(pairing, pair.source, pair.destination, *_endpoint_of(pairing)))
+    if pairing.both_directions:
+        # Nobody has looked for the source's own endpoint yet when this is read.
+        back = by_hand.commands(_names(pairing, pair.destination, pair.source, UNKNOWN_HOST, PORT))
+        found |= {f"{code}-back": lines for code, lines in back.items()}
+    return found
+
+
+def masked_document(pairing: PortworxPairing) -> str:
+    """The ClusterPair on the source as YAML, every secret masked; made from what is kept, no cluster is asked.
+
+    Raises Refusal where the destination's kubeconfig cannot be read.
+    """
+    destination = pairing.pair.destination
+    host, port = _endpoint_of(pairing)
+    try:
+        document = clusterpair.generate(
+            destination.kubeconfig,
+            name=pairing.object_name,
+            namespace=pairing.namespace,
+            origin=f"{destination.name}.kubeconfig",
+            options=clusterpair.options_for(
+                host=host,
+                port=port,
+                token=clusterpair.MASK,
+                mode=pairing.mode,
+                backup_location=pairing.object_name if pairing.with_backup_location else "",
+            ),
+        )
+    except KubeconfigError:
+        raise Refusal(
+            _("The kubeconfig of %(name)s cannot be read. Give the cluster a new one.") % {"name": destination.name}
+        ) from None
+    return clusterpair.to_yaml(clusterpair.masked(document))
+
+
+def _codes(pairing: PortworxPairing) -> list[steps.Code]:
+    return [*FORTH, *(BACK if pairing.both_directions else ())]
+
+
+def _endpoint_of(pairing: PortworxPairing) -> tuple[str, int]:
+    """Where the destination's Portworx is reached, as it was found, else as it was typed."""
+    host, _colon, port = pairing.endpoint.rpartition(":")
+    if host and port.isdigit():
+        return host.strip("[]"), int(port)
+    return pairing.endpoint_host or UNKNOWN_HOST, pairing.endpoint_port or PORT
+
+
+def _names(pairing: PortworxPairing, source: Cluster, destination: Cluster, host: str, port: int) -> by_hand.Names:
+    store = pairing.pair.object_store
+    scheme, _separator, address = store.endpoint.partition("://")
+    return by_hand.Names(
+        source=source.name,
+        destination=destination.name,
+        namespace=pairing.namespace,
+        name=pairing.object_name,
+        source_px=source.portworx.get("namespace") or PORTWORX_NAMESPACE,
+        destination_px=destination.portworx.get("namespace") or PORTWORX_NAMESPACE,
+        uuid=destination.portworx.get("cluster_uuid") or "<UUID of the destination>",
+        region=store.region,
+        endpoint=address or AMAZON,
+        bucket=store.bucket,
+        disable_ssl=scheme == "http",
+        host=host,
+        port=port,
+        mode=pairing.mode,
+        backup_location=pairing.with_backup_location,
+    )
