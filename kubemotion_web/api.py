@@ -19,6 +19,7 @@ from migrations_app.api import MigrationViewSet
 from migrations_app.plans.api import PlanViewSet
 from migrations_app.schedules.api import ScheduleViewSet
 from migrations_app.transformations.api import TransformationViewSet
+from migrations_app.stork.api import StorkMigrationViewSet, StorkTextsViewSet
 from teams.api import UUID, TeamViewSet, TokenViewSet
 
 
@@ -39,6 +40,8 @@ router.register("clusters", ClusterViewSet, "api-cluster")
 router.register("object-stores", ObjectStoreViewSet, "api-object-store")
 router.register("pairs", PairViewSet, "api-pair")
 router.register(rf"pairs/(?P<pk>{UUID})/schedules", ScheduleViewSet, "api-schedule")
+router.register(rf"pairs/(?P<pk>{UUID})/stork-migrations", StorkMigrationViewSet, "api-stork-migration")
+router.register(rf"migrations/(?P<pk>{UUID})/stork", StorkTextsViewSet, "api-stork-texts")
 router.register("migrations", MigrationViewSet, "api-migration")
 router.register("transformations", TransformationViewSet, "api-transformation")
 router.register("plans", PlanViewSet, "api-plan")

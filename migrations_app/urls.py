@@ -8,6 +8,7 @@ from migrations_app import views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("migrations_app.schedules.urls")),
+    path("", include("migrations_app.stork.urls")),
     path("", include("migrations_app.plans.urls")),
     path("", include("migrations_app.transformations.urls")),
     path("", views.dashboard, name="dashboard"),

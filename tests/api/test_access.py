@@ -88,6 +88,10 @@ def refused(answers: tuple[int, ...], status: int = 400) -> tuple[int, ...]:
     return tuple({200: status}.get(answer, answer) for answer in answers)
 
 
+def conflicting(answers: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple({200: 409}.get(answer, answer) for answer in answers)
+
+
 def body_of(answers: tuple[int, ...]) -> tuple[int, ...]:
     return tuple({404: 400}.get(answer, answer) for answer in answers)
 
@@ -132,6 +136,10 @@ RULES = [
     Rule("POST", "/pairs/{stork_pair}/schedules/policies/", {"name": "p", "interval_minutes": 5}, refused(OPERATE)),
     Rule("POST", "/pairs/{stork_pair}/schedules/rules/", RULE, refused(OPERATE)),
     Rule("POST", "/pairs/{stork_pair}/schedules/act/", SUSPEND, refused(OPERATE)),
+    # The pair's engine has no part of Stork here, or its cluster does not answer.
+    Rule("GET", "/pairs/{pair}/stork-migrations/", None, conflicting(OPERATE)),
+    Rule("POST", "/pairs/{pair}/stork-migrations/", {"uids": ["u"]}, conflicting(OPERATE)),
+    Rule("GET", "/migrations/{migration}/stork/", None, conflicting(VIEW)),
     Rule("GET", "/migrations/", None, LIST),
     Rule("POST", "/migrations/", MIGRATION, added(OPERATE)),
     Rule("POST", "/migrations/plan/", {"pair": "{pair}", "namespaces": ["cms"]}, body_of(OPERATE)),

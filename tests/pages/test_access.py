@@ -84,6 +84,8 @@ TABLE: dict[str, list[Ask]] = {
     "schedule-policy-add": [Ask(OPERATE, "stork-pair")],
     "rule-add": [Ask(OPERATE, "stork-pair")],
     "schedule-act": [Ask(OPERATE, "schedule"), Ask(OPERATE_POST, "schedule", "post")],
+    "migration-stork": [Ask(VIEW, "migration")],
+    "migration-import": [Ask(OPERATE, "stork-pair")],
     "history": [Ask(SIGNED_IN)],
     "history-export": [Ask(SIGNED_IN)],
     "dashboard": [Ask(SIGNED_IN)],
