@@ -18,8 +18,8 @@ from clusters.api import ClusterViewSet, ObjectStoreViewSet, PairViewSet
 from migrations_app.api import MigrationViewSet
 from migrations_app.plans.api import PlanViewSet
 from migrations_app.schedules.api import ScheduleViewSet
-from migrations_app.transformations.api import TransformationViewSet
 from migrations_app.stork.api import StorkMigrationViewSet, StorkTextsViewSet
+from migrations_app.transformations.api import TransformationViewSet
 from teams.api import UUID, TeamViewSet, TokenViewSet
 
 

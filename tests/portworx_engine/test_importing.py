@@ -27,7 +27,6 @@ def test_a_migration_made_by_hand_is_imported_and_followed_to_its_end(px: Estate
     (made,) = answer.json()
     assert client.get(f"/api/v1/pairs/{px.pair.pk}/stork-migrations/").json() == []
 
-
     migration = px.drive(Migration.objects.get(pk=made["id"]))
     assert migration.status == Status.SUCCESSFUL, told(migration)
     assert migration.imported
