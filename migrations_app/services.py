@@ -144,6 +144,10 @@ def cancel(migration: Migration, *, remove: bool = True, by: Actor) -> Migration
         if migration.is_finished:
             message = _("This migration is finished (%(status)s); there is nothing to cancel.")
             raise Conflict(message % {"status": migration.get_status_display()})
+        if migration.imported:
+            message = _("This migration was made by others and is only followed here. Delete Stork's %(name)s itself.")
+            known = migration.stork_object
+            raise Conflict(message % {"name": f"Migration {known.get('namespace')}/{known.get('name')}"})
         if migration.cancel_requested_at is None:
             migration.cancel_requested_at = migration.next_look_at = timezone.now()
             migration.remove_when_cancelled = remove

@@ -38,8 +38,14 @@ EVENTS_PER_PAGE = 1000
 
 def _migrations() -> Any:
     """Migrations with what pages show of them, and without what would be decrypted for nothing."""
-    return Migration.objects.select_related("team", "pair__source", "pair__destination", "created_by").defer(
-        "data_key", "pair__source__kubeconfig", "pair__destination__kubeconfig"
+    return Migration.objects.select_related(
+        "team", "pair__source", "pair__destination", "pair__object_store", "pair__portworx", "created_by"
+    ).defer(
+        "data_key",
+        "pair__source__kubeconfig",
+        "pair__destination__kubeconfig",
+        "pair__object_store__access_key_id",
+        "pair__object_store__secret_access_key",
     )
 
 

@@ -260,6 +260,7 @@ ACTION_WORDS = {
     "unchanged": pgettext_lazy("action", "unchanged"),
     "refused": pgettext_lazy("action", "refused"),
     "provisioned": pgettext_lazy("action", "provisioned"),
+    "purged": pgettext_lazy("action", "purged"),
 }
 
 
