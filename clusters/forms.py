@@ -10,8 +10,9 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from clusters import class_mapping
-from clusters.models import Cluster, ClusterPair, Engine, Health, ObjectStore
-from clusters.pairing.options import can_use_portworx
+from clusters.models import Cluster, ClusterPair, EndpointKind, Engine, Health, ObjectStore, PairMode
+from clusters.pairing.options import FIELDS, why_not
+from clusters.portworx.migration import ADMIN_NAMESPACE
 from teams.forms import TeamChoice
 
 MOST_KUBECONFIG_BYTES = 256 * 1024
@@ -26,7 +27,14 @@ REDRAWS_CLASSES = {
     "hx-params": "not csrfmiddlewaretoken",
     "hx-target": "#class-mapping",
     "hx-select": "#class-mapping",
+    "hx-select-oob": "#engine-choice",
     "hx-swap": "outerHTML",
+}
+# Each engine has fields of its own.
+REDRAWS_ENGINE = {
+    **{key: value for key, value in REDRAWS_CLASSES.items() if key != "hx-select-oob"},
+    "hx-target": "#engine-choice",
+    "hx-select": "#engine-choice",
 }
 
 
@@ -201,9 +209,35 @@ class PairForm(NameAndTeam):
         label=_("Object store"), queryset=ObjectStore.objects.none(), empty_label=None
     )
     engine = forms.ChoiceField(label=_("Engine"), choices=Engine.choices, initial=Engine.NATIVE)
+    namespace = forms.CharField(
+        label=_("Namespace of the ClusterPair"),
+        max_length=63,
+        required=False,
+        initial=ADMIN_NAMESPACE,
+        help_text=_("The application's own, or the admin namespace, whose migrations may move every namespace."),
+    )
+    object_name = forms.CharField(
+        label=_("Name of the ClusterPair"),
+        max_length=253,
+        required=False,
+        help_text=_("Empty to name it like the destination."),
+    )
+    mode = forms.ChoiceField(label=_("Mode"), choices=PairMode.choices, required=False)
+    endpoint_kind = forms.ChoiceField(label=_("Endpoint"), choices=EndpointKind.choices, required=False)
+    endpoint_host = forms.CharField(
+        label=_("Endpoint by hand"),
+        max_length=260,
+        required=False,
+        help_text=_("Where the source reaches the destination's Portworx; empty to find it."),
+    )
+    endpoint_port = forms.IntegerField(label=_("Port"), min_value=1, max_value=65535, required=False)
+    with_backup_location = forms.BooleanField(label=_("Keys in a BackupLocation"), required=False)
+    both_directions = forms.BooleanField(label=_("Both directions"), required=False)
 
     def __init__(self, *args: Any, instance: ClusterPair | None = None, **kwargs: Any) -> None:
         _begin_with(kwargs, instance, ("name", "source", "destination", "object_store", "engine"))
+        if (pairing := getattr(instance, "portworx", None)) is not None:
+            _begin_with(kwargs, pairing, FIELDS)
         super().__init__(*args, instance=instance, **kwargs)
         clusters = Cluster.objects.filter(team__in=[instance.team] if instance else self.may_choose)
         clusters = clusters.select_related("team").defer("kubeconfig")
@@ -224,10 +258,16 @@ class PairForm(NameAndTeam):
     def _offer_engines(self, source: Cluster | None, destination: Cluster | None) -> None:
         """Portworx is a choice where both clusters have it, or while the pair says so already."""
         known = self.instance is not None and self.instance.engine == Engine.PORTWORX
-        if not known and not (source and destination and can_use_portworx(source, destination)):
-            field = self.fields["engine"]
-            assert isinstance(field, forms.ChoiceField)
+        self.why_no_portworx = why_not(source, destination) if source and destination else ""
+        is_offered = known or bool(source and destination and not self.why_no_portworx)
+        field = self.fields["engine"]
+        assert isinstance(field, forms.ChoiceField)
+        field.widget.attrs.update(REDRAWS_ENGINE)
+        if not is_offered:
             field.choices = [choice for choice in Engine.choices if choice[0] != Engine.PORTWORX]
+        if not is_offered or (self.data.get("engine") or self.initial.get("engine")) != Engine.PORTWORX:
+            for name in FIELDS:
+                del self.fields[name]
 
     def _choose(self, name: str, queryset: Any) -> None:
         field = self.fields[name]
@@ -248,8 +288,20 @@ class PairForm(NameAndTeam):
     def class_mapping_fields(self) -> list[forms.BoundField]:
         return [self[name] for name in self.class_fields]
 
+    def portworx_fields(self) -> list[forms.BoundField]:
+        return [self[name] for name in FIELDS if name in self.fields]
+
     def main_fields(self) -> list[forms.BoundField]:
-        return [bound for bound in self if bound.name not in self.class_fields]
+        return [bound for bound in self if bound.name not in {*self.class_fields, *FIELDS, "engine"}]
+
+    def values(self) -> dict[str, Any]:
+        """The arguments for the service; an empty name or namespace is left to it."""
+        given = super().values()
+        portworx = {name: given.pop(name) for name in FIELDS if name in given}
+        for name in ("namespace", "object_name"):
+            if not portworx.get(name):
+                portworx.pop(name, None)
+        return given | ({"portworx": portworx} if portworx else {})
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}

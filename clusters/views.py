@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from audit.actor import Actor
-from clusters import services
+from clusters import pairing_views, services
 from clusters.forms import ClusterFilter, ClusterForm, ObjectStoreFilter, ObjectStoreForm, PairFilter, PairForm
 from clusters.models import Cluster, ClusterPair, ObjectStore
 from teams import access
@@ -42,6 +42,7 @@ class Noun:
     check: Callable[..., Any]
     remove: Callable[..., None]
     used_by: Callable[[Any], QuerySet[Any]]
+    more: Callable[[Any], dict[str, Any]] = lambda _found: {}
 
 
 CLUSTER = Noun(
@@ -70,12 +71,7 @@ OBJECT_STORE = Noun(
 )
 PAIR = Noun(
     name="pair",
-    rows=lambda: ClusterPair.objects.select_related("team", "source", "destination", "object_store").defer(
-        "source__kubeconfig",
-        "destination__kubeconfig",
-        "object_store__access_key_id",
-        "object_store__secret_access_key",
-    ),
+    rows=pairing_views.rows,
     form=PairForm,
     filters=PairFilter,
     template="clusters/pair",
@@ -84,6 +80,7 @@ PAIR = Noun(
     check=services.check_pair,
     remove=services.remove_pair,
     used_by=lambda pair: ClusterPair.objects.none(),
+    more=pairing_views.shown,
 )
 
 
@@ -144,6 +141,7 @@ def detail(request: HttpRequest, noun: Noun, pk: uuid.UUID) -> HttpResponse:
         "pairs": noun.used_by(found).select_related("source", "destination"),
         "may_check": access.may(request.user, Action.OPERATE, found.team),
         "may_change": access.may(request.user, Action.ADMINISTER, found.team),
+        **noun.more(found),
     }
     return render(request, f"{noun.template}_detail.html", context)
 

@@ -27,6 +27,16 @@ def steps_of(pairing: PortworxPairing) -> list[dict[str, Any]]:
     return [asdict(each) | {"title": str(each.title), "commands": typed.get(each.code, "")} for each in found]
 
 
+def by_hand_of(pairing: PortworxPairing) -> list[dict[str, str]]:
+    """The steps of setting up that one can type, in order: code, title and commands."""
+    typed = commands_of(pairing)
+    return [
+        {"code": code.value, "title": str(Step(code).title), "commands": typed[code]}
+        for code in _codes(pairing)
+        if code in typed
+    ]
+
+
 def commands_of(pairing: PortworxPairing) -> dict[str, str]:
     """What one would type for each step, by its code; secrets are left to fill in."""
     pair = pairing.pair

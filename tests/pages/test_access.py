@@ -11,7 +11,7 @@ from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from clusters.models import ClusterPair
+from clusters.models import ClusterPair, PortworxPairing
 from teams.models import ApiToken, Membership
 from tests import factories
 
@@ -79,6 +79,11 @@ TABLE: dict[str, list[Ask]] = {
     **six("cluster"),
     **six("object-store"),
     **six("pair"),
+    "pair-progress": [Ask(VIEW, "portworx-pair")],
+    "pair-document": [Ask(VIEW_REDIRECT, "portworx-pair")],
+    "pair-set-up": [Ask(ADMINISTER_POST, "portworx-pair", "post")],
+    "pair-validate": [Ask(OPERATE_POST, "portworx-pair", "post")],
+    "pair-take-down": [Ask(ADMINISTER, "portworx-pair"), Ask(ADMINISTER_POST, "portworx-pair", "post")],
     "schedules": [Ask(VIEW, "stork-pair")],
     "schedule-add": [Ask(OPERATE, "stork-pair")],
     "schedule-policy-add": [Ask(OPERATE, "stork-pair")],
@@ -152,6 +157,10 @@ def arguments(company: factories.Company, of: str) -> list[Any]:
         case "stork-pair" | "schedule":
             ClusterPair.objects.filter(pk=company.pair.pk).update(engine="portworx")
             return [company.pair.pk] + (["cms", "sched1", "suspend"] if of == "schedule" else [])
+        case "portworx-pair":
+            ClusterPair.objects.filter(pk=company.pair.pk).update(engine="portworx")
+            PortworxPairing.objects.get_or_create(pair=company.pair, object_name="remote")
+            return [company.pair.pk]
         case "migration":
             return [company.migration.pk]
         case "plan":
