@@ -57,7 +57,9 @@ def test_killed_at_random_instants_both_sides_complete(
     instants = random.Random(seed)
     plausible_tree(source, files=150, large=20 << 20)
     bench.s3.faults.latency = 0.03
-    pusher, puller = bench.start("push", source), bench.start("pull", destination)
+    # Slow enough that there is something left to kill, however the machine shares its time between the three.
+    slow = {"MOVER_BYTES_PER_SECOND": str(10 << 20)}
+    pusher, puller = bench.start("push", source, environment=slow), bench.start("pull", destination, environment=slow)
     kills = 0
     for _ in range(3):
         # So much further in the store, and a moment more, so that any step of either side may be the last.
