@@ -41,7 +41,8 @@ or at once, which goes through the folders in the same order:
     kubectl apply --server-side -R -f .
 
 After 00-namespaces and custom resource definitions the API server may need a moment; apply again what it did not
-know yet. The data of volumes is not in this folder: claims come empty.
+know yet. The data of volumes is not in this folder: claims come empty. Nor are owner references, which a migration
+makes anew with the uids of {destination}.
 {secrets}
 """
 
