@@ -24,8 +24,8 @@ from clusters.models import Engine
 from migrations_app import live
 from migrations_app.engines.native import manifests, measuring, movers
 from migrations_app.engines.native.privileges import Direction
-from migrations_app.engines.native.sides import connection_to
 from migrations_app.engines.portworx import watching
+from migrations_app.engines.sides import connection_to
 from migrations_app.models import Migration, MigrationVolume, Stage, Status
 
 logger = logging.getLogger(__name__)

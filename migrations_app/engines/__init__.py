@@ -1,4 +1,10 @@
-"""What an engine is, and which there are. To add one: a folder beside this file, and a line in ENGINES."""
+"""What an engine is, and which there are. To add one: a folder beside this file, and a line in ENGINES.
+
+native/      mover Jobs carry the volumes; we carry the objects ourselves
+portworx/    Stork moves everything; we ask it to, and follow it
+sides.py     the two clusters, and what their refusals mean for a migration
+claims.py    claims as a cluster has them, and who uses them
+"""
 
 from __future__ import annotations
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 MIGRATION_LABEL = "kubemotion.io/migration"
+# On Jobs and their pods: the volume that began it. On Secrets: whose they are.
+VOLUME_LABEL = "kubemotion.io/volume"
+# On snapshots of volumes and the temporary claims made from them.
+SNAPSHOT_LABEL = "kubemotion.io/snapshot-of"
 MANAGED_BY = {"app.kubernetes.io/managed-by": "kubemotion-web"}
 SOURCE_ANNOTATION = "kubemotion.io/migrated-from"
 # Stork's annotation (pkg/migration/controllers/migration.go, StorkMigrationReplicasAnnotation).

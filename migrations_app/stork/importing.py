@@ -19,7 +19,7 @@ from clusters.portworx import durations
 from clusters.portworx.migration import MIGRATIONS, MigrationSpec, read
 from migrations_app import events, live
 from migrations_app.engines import MigrationError, RetriableError
-from migrations_app.engines.native.sides import source_of
+from migrations_app.engines.sides import source_of
 from migrations_app.models import Migration, Stage, Status
 from teams.refusals import Conflict, Unavailable
 

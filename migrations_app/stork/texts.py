@@ -9,8 +9,8 @@ from django.utils.translation import gettext as _
 from clusters.models import Engine
 from clusters.portworx import describe, tables
 from migrations_app.engines import MigrationError, RetriableError
-from migrations_app.engines.native.sides import source_of
 from migrations_app.engines.portworx import asking, telling
+from migrations_app.engines.sides import source_of
 from migrations_app.models import Migration
 from teams.refusals import Conflict, Unavailable
 

@@ -15,7 +15,7 @@ from demo.cluster.api import APIError
 from demo.cluster.server import ClusterHandle, running_clusters
 from demo.estate.sites import SITES, cluster_objects
 from demo.s3 import RunningS3, running_s3
-from migrations_app.engines.native import sides
+from migrations_app.engines import sides
 from teams.models import Role, Team
 from tests.engine.conftest import Estate, eventually
 from tests.factories import member

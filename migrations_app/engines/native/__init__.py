@@ -1,8 +1,6 @@
 """The native engine: mover Jobs carry the volumes through the object store; we carry the objects ourselves.
 
     engine.py         which stage comes next
-    sides.py          the two clusters, and what their refusals mean for a migration
-    claims.py         claims as a cluster has them, and who uses them
     wanted.py         what is asked for, in one value
     survey.py         the look around before anything is touched: the plan, and the first stage
     checks.py         the engine's own part of the preflight: namespaces, claims, the movers' power

@@ -15,11 +15,11 @@ from django.db import transaction
 
 from clusters.kube.connection import Connection
 from migrations_app import events, live
+from migrations_app.engines.claims import CLAIMS, chosen_claims, volume_of
 from migrations_app.engines.native import places
-from migrations_app.engines.native.claims import CLAIMS, chosen_claims, volume_of
 from migrations_app.engines.native.records import DONE, ENDS, PURGING, Records, key_of_row
-from migrations_app.engines.native.sides import destination_of, source_of
 from migrations_app.engines.native.wanted import Wanted
+from migrations_app.engines.sides import destination_of, source_of
 from migrations_app.events import Said
 from migrations_app.lease import Lease
 from migrations_app.models import Migration, MigrationResource, MigrationVolume, Status, earlier_over

@@ -10,10 +10,10 @@ from django.utils.translation import gettext as _
 from clusters.kube import errors
 from clusters.kube.connection import Connection
 from clusters.models import ObjectStore
+from migrations_app.engines.claims import Claim, claims_in, users_of_claims
 from migrations_app.engines.native import manifests, privileges, settling
-from migrations_app.engines.native.claims import Claim, claims_in, users_of_claims
-from migrations_app.engines.native.sides import Side
 from migrations_app.engines.native.wanted import Wanted
+from migrations_app.engines.sides import Side
 from migrations_app.resources.collect import Collected
 from migrations_app.resources.marks import migration_of
 from migrations_app.resources.preflight.context import Object, label

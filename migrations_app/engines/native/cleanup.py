@@ -14,7 +14,7 @@ from clusters.object_storage import CaBundleError, client
 from migrations_app import events, live
 from migrations_app.engines import RetriableError
 from migrations_app.engines.native import manifests, movers, snapshots
-from migrations_app.engines.native.sides import both_sides
+from migrations_app.engines.sides import both_sides
 from migrations_app.lease import Lease
 from migrations_app.models import Migration
 

@@ -22,9 +22,10 @@ from migrations_app.engines import RetriableError
 from migrations_app.engines.native import manifests
 from migrations_app.engines.native.manifests import EXPIRES_ANNOTATION, KEYS_LABEL
 from migrations_app.engines.native.privileges import DIRECTIONS, Direction
-from migrations_app.engines.native.sides import side_of
+from migrations_app.engines.sides import side_of
 from migrations_app.lease import Lease
 from migrations_app.models import Migration, MigrationVolume, Status
+from migrations_app.resources.marks import VOLUME_LABEL
 
 Object = dict[str, Any]
 # Half of their time is left for a store, a cluster or this server that is down meanwhile.
@@ -73,7 +74,7 @@ def _renew(direction: Direction, migration: Migration, lease: Lease, volumes: li
     with side_of(migration.pair, direction).asked() as connection:
         for namespace in sorted({volume.namespace_of(direction) for volume in volumes}):
             for secret in list(connection.list("secrets", namespace, label_selector=selector)):
-                volume = by_pk.get(secret["metadata"]["labels"].get(manifests.VOLUME_LABEL, ""))
+                volume = by_pk.get(secret["metadata"]["labels"].get(VOLUME_LABEL, ""))
                 if volume is not None and _ends_soon(secret):
                     lease.renew()
                     _replace(connection, secret, make(direction, migration, volume))

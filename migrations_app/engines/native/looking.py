@@ -15,8 +15,8 @@ from migrations_app.engines.native.movers import Jobs, Mover
 from migrations_app.engines.native.notes import Notes
 from migrations_app.engines.native.privileges import Direction
 from migrations_app.engines.native.settling import Surroundings
-from migrations_app.engines.native.sides import destination_of, source_of
 from migrations_app.engines.native.starting import MOVING
+from migrations_app.engines.sides import destination_of, source_of
 from migrations_app.models import Migration, MigrationVolume, Status
 from migrations_app.resources.quantities import to_text
 

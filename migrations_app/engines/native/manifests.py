@@ -17,21 +17,17 @@ from migrations_app.engines.native import privileges
 from migrations_app.engines.native.placement import Placement
 from migrations_app.engines.native.privileges import Direction, Power
 from migrations_app.models import Migration, MigrationVolume
-from migrations_app.resources.marks import MANAGED_BY, MIGRATION_LABEL, SOURCE_ANNOTATION
+from migrations_app.resources.marks import MANAGED_BY, MIGRATION_LABEL, SOURCE_ANNOTATION, VOLUME_LABEL
 from migrations_app.resources.transform import FOREIGN_ANNOTATIONS
 
 Object = dict[str, Any]
 MOUNT_PATH = "/data"
 DEVICE_PATH = "/dev/volume"
 BLOCK = "Block"
-# On Jobs and their pods: the volume that began it. On Secrets: whose they are.
-VOLUME_LABEL = "kubemotion.io/volume"
 CLAIMS_ANNOTATION = "kubemotion.io/claims"
 # On Secrets with temporary keys: the direction of their mover, and when they are over.
 KEYS_LABEL = "kubemotion.io/keys-for"
 EXPIRES_ANNOTATION = "kubemotion.io/keys-expire-at"
-# On snapshots of volumes and the temporary claims made from them.
-SNAPSHOT_LABEL = "kubemotion.io/snapshot-of"
 KEYS_PATH, KEYS_FILE = "/keys", "keys.json"
 RESOURCES: Object = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "512Mi"}}
 # Side by side in one pod, small volumes need less each.

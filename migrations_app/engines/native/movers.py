@@ -17,6 +17,7 @@ from migrations_app.engines.native import keys, manifests
 from migrations_app.engines.native.privileges import Direction, Power
 from migrations_app.engines.native.settling import Surroundings
 from migrations_app.models import Migration, MigrationVolume
+from migrations_app.resources.marks import VOLUME_LABEL
 
 Object = dict[str, Any]
 JOBS = "jobs.batch"
@@ -82,7 +83,7 @@ class Mover:
 
 def selector(migration: Migration) -> str:
     """Selects the migration's movers, their pods and Secrets: only they are of a volume."""
-    return f"{manifests.MIGRATION_LABEL}={migration.pk},{manifests.VOLUME_LABEL}"
+    return f"{manifests.MIGRATION_LABEL}={migration.pk},{VOLUME_LABEL}"
 
 
 def ensure(

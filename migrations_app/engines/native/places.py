@@ -7,8 +7,8 @@ from typing import Any
 from clusters.kube import errors
 from clusters.kube.connection import Connection
 from migrations_app.engines import RetriableError
+from migrations_app.engines.claims import CLAIMS
 from migrations_app.engines.native import manifests
-from migrations_app.engines.native.claims import CLAIMS
 from migrations_app.models import Migration, MigrationVolume
 
 Object = dict[str, Any]

@@ -11,10 +11,10 @@ from clusters.kube.discovery import Discovery, Resource
 from clusters.kube.errors import NotFound
 from clusters.models import ClusterPair
 from migrations_app.engines import Contents, Foreseen
+from migrations_app.engines.claims import chosen_claims, volume_of
 from migrations_app.engines.native import manifests
-from migrations_app.engines.native.claims import chosen_claims, volume_of
-from migrations_app.engines.native.sides import destination_of, source_of
 from migrations_app.engines.native.wanted import Wanted
+from migrations_app.engines.sides import destination_of, source_of
 from migrations_app.models import Migration, earlier_over
 from migrations_app.resources import order, purge
 from migrations_app.resources.collect import Collected, collect

@@ -16,11 +16,11 @@ from typing import Any, cast
 from clusters.kube import errors
 from clusters.kube.connection import Connection
 from clusters.models import ClusterPair
+from migrations_app.engines.claims import CLAIMS, Claim, claim_of, users_of_claims
 from migrations_app.engines.native import placement, privileges
-from migrations_app.engines.native.claims import CLAIMS, Claim, claim_of, users_of_claims
 from migrations_app.engines.native.placement import Placement, Use
 from migrations_app.engines.native.privileges import Direction, Power
-from migrations_app.engines.native.sides import destination_of, source_of
+from migrations_app.engines.sides import destination_of, source_of
 from migrations_app.models import MigrationVolume
 
 Object = dict[str, Any]

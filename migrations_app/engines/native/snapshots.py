@@ -14,9 +14,10 @@ from typing import Any
 from clusters.kube import errors
 from clusters.kube.connection import Connection
 from migrations_app.engines import MigrationError
+from migrations_app.engines.claims import CLAIMS, Claim
 from migrations_app.engines.native import manifests
-from migrations_app.engines.native.claims import CLAIMS, Claim
 from migrations_app.models import Migration, MigrationVolume
+from migrations_app.resources.marks import SNAPSHOT_LABEL
 from migrations_app.resources.quantities import to_bytes
 
 Object = dict[str, Any]
@@ -129,7 +130,7 @@ def remove(source: Connection, migration: Migration, namespace: str) -> bool:
     A claim that a pod still mounts goes when the pod has.
     """
     gone = True
-    selector = f"{manifests.MIGRATION_LABEL}={migration.pk},{manifests.SNAPSHOT_LABEL}"
+    selector = f"{manifests.MIGRATION_LABEL}={migration.pk},{SNAPSHOT_LABEL}"
     for resource in (CLAIMS, SNAPSHOTS):
         if source.discovery().find(resource) is None:
             continue
@@ -146,7 +147,7 @@ def remove(source: Connection, migration: Migration, namespace: str) -> bool:
 
 
 def _metadata(migration: Migration, volume: MigrationVolume) -> Object:
-    marks = {**manifests.labels(migration, volume), manifests.SNAPSHOT_LABEL: str(volume.pk)}
+    marks = {**manifests.labels(migration, volume), SNAPSHOT_LABEL: str(volume.pk)}
     return {"name": manifests.snapshot_name(volume), "namespace": volume.namespace, "labels": marks}
 
 

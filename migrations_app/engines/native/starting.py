@@ -14,9 +14,10 @@ from migrations_app.engines.native.placement import Room
 from migrations_app.engines.native.privileges import DIRECTIONS, Direction, Power, what_is_lost
 from migrations_app.engines.native.settling import Surroundings
 from migrations_app.engines.native.sharing import Company
-from migrations_app.engines.native.sides import Side, both_sides, side_of, source_of
+from migrations_app.engines.sides import Side, both_sides, side_of, source_of
 from migrations_app.lease import Lease
 from migrations_app.models import FINISHED, Migration, MigrationVolume, Status
+from migrations_app.resources.marks import VOLUME_LABEL
 
 # A look ends after this, well within the lease, and the next one goes on.
 SLICE_SECONDS = 15.0
@@ -159,7 +160,7 @@ def _room(side: Side) -> Room:
         pods = [
             pod
             for namespace in sorted(namespaces)
-            for pod in connection.list("pods", namespace, label_selector=manifests.VOLUME_LABEL)
+            for pod in connection.list("pods", namespace, label_selector=VOLUME_LABEL)
             if movers.phase_of(pod) not in ("Succeeded", "Failed")
         ]
         return placement.room(

@@ -17,10 +17,10 @@ from clusters.kube import errors
 from clusters.models import ClusterPair
 from migrations_app import events
 from migrations_app.engines import MigrationError, Plan
+from migrations_app.engines.claims import Claim, chosen_claims, users_of_claims, volume_of
 from migrations_app.engines.native import checks, manifests, snapshots
-from migrations_app.engines.native.claims import Claim, chosen_claims, users_of_claims, volume_of
-from migrations_app.engines.native.sides import Side, both_sides
 from migrations_app.engines.native.wanted import Wanted
+from migrations_app.engines.sides import Side, both_sides
 from migrations_app.lease import Lease
 from migrations_app.models import Migration, MigrationVolume, earlier_over
 from migrations_app.resources.collect import Collected, collect

@@ -18,9 +18,9 @@ from django.utils import timezone
 
 from clusters.kube import errors
 from clusters.kube.connection import Connection
-from migrations_app.engines.native.claims import CLAIMS
+from migrations_app.engines.claims import CLAIMS
 from migrations_app.engines.native.records import CHANGING, PURGING
-from migrations_app.engines.native.sides import destination_of
+from migrations_app.engines.sides import destination_of
 from migrations_app.lease import Lease
 from migrations_app.models import Migration, MigrationResource, Status
 from migrations_app.resources import purge, removing, restoring

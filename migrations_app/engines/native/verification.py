@@ -8,8 +8,8 @@ from typing import Any
 from django.utils import timezone
 
 from migrations_app import progress
-from migrations_app.engines.native.sides import destination_of
 from migrations_app.engines.native.undoing import stub_of
+from migrations_app.engines.sides import destination_of
 from migrations_app.lease import Lease
 from migrations_app.models import Migration, Stage, Status
 from migrations_app.resources import check

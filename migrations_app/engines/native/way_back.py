@@ -8,9 +8,9 @@ from typing import Any
 from clusters.kube import errors
 from clusters.kube.connection import Connection
 from migrations_app.engines import Undoing
+from migrations_app.engines.claims import CLAIMS
 from migrations_app.engines.native import undoing
-from migrations_app.engines.native.claims import CLAIMS
-from migrations_app.engines.native.sides import destination_of
+from migrations_app.engines.sides import destination_of
 from migrations_app.models import Migration
 from migrations_app.resources import removing
 from migrations_app.resources.marks import MIGRATION_LABEL, migration_of

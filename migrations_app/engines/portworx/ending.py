@@ -12,8 +12,8 @@ from clusters.kube import errors
 from clusters.kube.connection import Connection
 from clusters.portworx.migration import GROUP, MIGRATIONS, read
 from migrations_app import events, live, progress
-from migrations_app.engines.native.sides import destination_of, source_of
 from migrations_app.engines.portworx import asking
+from migrations_app.engines.sides import destination_of, source_of
 from migrations_app.lease import Lease
 from migrations_app.models import Migration, Status
 

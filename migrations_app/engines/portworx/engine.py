@@ -10,8 +10,8 @@ from django.db import transaction
 from clusters.models import ClusterPair
 from migrations_app import events, progress
 from migrations_app.engines import MigrationError, Plan, RetriableError
-from migrations_app.engines.native.sides import source_of
 from migrations_app.engines.portworx import asking, ending, following, survey, verification
+from migrations_app.engines.sides import source_of
 from migrations_app.lease import Lease
 from migrations_app.models import Migration, Stage
 from migrations_app.resources.spec import Spec

@@ -13,8 +13,8 @@ from clusters.portworx import durations
 from clusters.portworx.migration import MigrationStatus, read
 from migrations_app import progress
 from migrations_app.engines import MigrationError
-from migrations_app.engines.native.sides import source_of
 from migrations_app.engines.portworx import asking, rows, stuck, telling
+from migrations_app.engines.sides import source_of
 from migrations_app.lease import Lease
 from migrations_app.models import Migration, Stage, Status
 

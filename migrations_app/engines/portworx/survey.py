@@ -19,9 +19,9 @@ from clusters.portworx import collecting
 from clusters.portworx.migration import GROUP, MIGRATIONS, MigrationSpec
 from migrations_app import events
 from migrations_app.engines import MigrationError, Plan
-from migrations_app.engines.native.claims import Claim, claim_of
-from migrations_app.engines.native.sides import Side, both_sides
+from migrations_app.engines.claims import Claim, claim_of
 from migrations_app.engines.portworx import asking
+from migrations_app.engines.sides import Side, both_sides
 from migrations_app.lease import Lease
 from migrations_app.models import Migration
 from migrations_app.resources.marks import migration_of

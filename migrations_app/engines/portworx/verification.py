@@ -12,8 +12,8 @@ from clusters.portworx import complaints
 from clusters.portworx.migration import MigrationStatus, read
 from migrations_app import progress
 from migrations_app.engines import MigrationError
-from migrations_app.engines.native.sides import destination_of, source_of
 from migrations_app.engines.portworx import asking, rows, telling
+from migrations_app.engines.sides import destination_of, source_of
 from migrations_app.lease import Lease
 from migrations_app.models import Migration, MigrationResource, Stage, Status
 from migrations_app.resources import check

@@ -16,7 +16,7 @@ from django.utils import timezone
 from clusters.kube.errors import KubeError
 from clusters.models import Cluster, Engine
 from clusters.portworx.migration import MIGRATIONS
-from migrations_app.engines.native.sides import connection_to
+from migrations_app.engines.sides import connection_to
 from migrations_app.models import FINISHED, Migration
 
 logger = logging.getLogger(__name__)

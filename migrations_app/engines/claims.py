@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from clusters.kube.connection import Connection
-from migrations_app.engines.native import manifests
 from migrations_app.models import Migration, MigrationVolume
+from migrations_app.resources.marks import SNAPSHOT_LABEL, VOLUME_LABEL
 from migrations_app.resources.quantities import to_bytes
 from migrations_app.resources.selection import Chooser
 from migrations_app.resources.spec import Spec
@@ -47,7 +47,7 @@ class Claim:
     @property
     def is_temporary(self) -> bool:
         """Whether a migration made it from a snapshot, to read it."""
-        return manifests.SNAPSHOT_LABEL in (self.raw["metadata"].get("labels") or {})
+        return SNAPSHOT_LABEL in (self.raw["metadata"].get("labels") or {})
 
     @property
     def is_going(self) -> bool:
@@ -110,7 +110,7 @@ def users_of_claims(connection: Connection, namespace: str) -> dict[str, list[Ob
     users: dict[str, list[Object]] = {}
     for pod in connection.list("pods", namespace):
         ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
-        if ended or manifests.VOLUME_LABEL in (pod["metadata"].get("labels") or {}):
+        if ended or VOLUME_LABEL in (pod["metadata"].get("labels") or {}):
             continue
         for claim in _claims_of(pod):
             users.setdefault(claim, []).append(pod)
