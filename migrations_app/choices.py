@@ -6,9 +6,12 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
+from clusters.models import ClusterPair
 from migrations_app import stork_options
+from migrations_app.models import DNS_LABEL
 from migrations_app.resources import rules
 from migrations_app.resources.selection import Chooser
 from migrations_app.resources.spec import ConflictPolicy, Selection, Spec
@@ -52,6 +55,25 @@ def checked(team: Team, namespaces: Iterable[str], choices: Mapping[str, Any]) -
         _check_together(spec, errors)
     if errors or spec is None:
         raise Refusal(" ".join(message for messages in errors.values() for message in messages), dict(errors))
+    return spec
+
+
+def asked_of(
+    pair: ClusterPair, team: Team, namespaces: Iterable[str], choices: Mapping[str, Any], name: str = ""
+) -> Spec:
+    """The spec that a team asks of a pair, and that the pair's engine can do, under a name that objects can bear.
+
+    Raises Refusal.
+    """
+    if pair.team_id != team.pk:
+        raise Refusal(_("The pair belongs to another team."), {"pair": [_("The pair belongs to another team.")]})
+    spec = checked(team, namespaces, choices)
+    stork_options.require_fitting(pair, spec)
+    if name:
+        try:
+            DNS_LABEL(name)
+        except ValidationError as error:
+            raise Refusal(str(DNS_LABEL.message), {"name": error.messages}) from None
     return spec
 
 

@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -17,17 +16,15 @@ from clusters.models import ClusterPair
 from migrations_app import choices as choosing
 from migrations_app import events, live
 from migrations_app.engines import MigrationError, Plan, RetriableError, RollsBack, Undoing, engine_for
-from migrations_app.models import DNS_LABEL, FINISHED, Migration, Status
+from migrations_app.models import FINISHED, Migration, Status
 from migrations_app.resources.spec import Spec
-from migrations_app.stork_options import require_fitting
 from teams.models import Team
 from teams.refusals import Conflict, Refusal
 
 
 def plan(pair: ClusterPair, namespaces: list[str], **choices: Any) -> Plan:
     """What would move, before anything is touched; `choices` are further fields of `Spec`. Raises Refusal."""
-    asked = choosing.checked(pair.team, namespaces, choices)
-    require_fitting(pair, asked)
+    asked = choosing.asked_of(pair, pair.team, namespaces, choices)
     classes = {**pair.storage_class_mapping, **asked.storage_class_mapping}
     try:
         return engine_for(pair).plan(pair, dataclasses.replace(asked, storage_class_mapping=classes))
@@ -61,15 +58,7 @@ def start(
 
     The same `idempotency_key` with the same content gives the migration that the first call made.
     """
-    if pair.team_id != team.pk:
-        raise Refusal(_("The pair belongs to another team."), {"pair": [_("The pair belongs to another team.")]})
-    asked = choosing.checked(team, namespaces, choices)
-    require_fitting(pair, asked)
-    if name:
-        try:
-            DNS_LABEL(name)
-        except ValidationError as error:
-            raise Refusal(str(DNS_LABEL.message), {"name": error.messages}) from None
+    asked = choosing.asked_of(pair, team, namespaces, choices, name)
     content: dict[str, Any] = {"pair": pair, **asked.to_dict()}
     if idempotency_key:
         earlier = Migration.objects.filter(team=team, idempotency_key=idempotency_key).first()

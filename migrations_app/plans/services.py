@@ -9,7 +9,6 @@ from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Any
 
-from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -20,10 +19,9 @@ from clusters.models import ClusterPair, Engine
 from migrations_app import choices as choosing
 from migrations_app import services as migrations
 from migrations_app.engines import Plan
-from migrations_app.models import DNS_LABEL, Migration
+from migrations_app.models import Migration
 from migrations_app.plans.models import MigrationPlan, PlannedAction, PlannedObject, PlanStatus, PlanStep
 from migrations_app.resources.spec import Selection, Spec
-from migrations_app.stork_options import require_fitting
 from teams.models import Team
 from teams.refusals import Conflict, Refusal
 
@@ -45,15 +43,7 @@ def make(
 
     The same `idempotency_key` with the same content gives the plan that the first call made.
     """
-    if pair.team_id != team.pk:
-        raise Refusal(_("The pair belongs to another team."), {"pair": [_("The pair belongs to another team.")]})
-    asked = choosing.checked(team, namespaces, choices)
-    require_fitting(pair, asked)
-    if name:
-        try:
-            DNS_LABEL(name)
-        except ValidationError as error:
-            raise Refusal(str(DNS_LABEL.message), {"name": error.messages}) from None
+    asked = choosing.asked_of(pair, team, namespaces, choices, name)
     spec = dataclasses.replace(asked, storage_class_mapping=_classes(pair, asked)).to_dict()
     try:
         with transaction.atomic():
