@@ -15,6 +15,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+# OpenSSL's number for a certificate that is for another name than the one asked for.
+OTHER_NAME = 62
+
 
 class NotConnected(OSError):
     """No connection came about; the error that it is raised from says why."""

@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from mover.connections import NotConnected
-from mover.credentials import OUTDATED, key_source
+from mover.answers import transient
+from mover.credentials import key_source
 from mover.errors import StoreRefused, StoreUnavailable, UsageError
 from mover.s3 import Body, Client, Page, S3Error
 from mover.settings import Settings
@@ -29,25 +29,6 @@ _FIRST_DELAY = 0.2
 _LONGEST_DELAY = 8.0
 _LONGEST_SILENCE = 60.0
 _SHORTEST_SILENCE = 0.5
-
-_REFUSALS = {
-    "InvalidAccessKeyId": "it does not know the access key; check the object store's key pair",
-    "SignatureDoesNotMatch": "the secret key does not fit the access key; check the object store's key pair",
-    "AccessDenied": "the key pair may not do this; grant list, get, put and delete below the prefix",
-    "AllAccessDisabled": "all access to the bucket is disabled",
-    "AccountProblem": "there is a problem with the account",
-    "NoSuchBucket": "the bucket does not exist; create it or correct its name",
-    "ExpiredToken": "the session token has expired; start again with a fresh one",
-    "InvalidToken": "the session token is not valid",
-    "RequestTimeTooSkewed": "this node's clock differs too much from the store's; set the clock",
-    "PermanentRedirect": "the bucket is in another region; correct the region",
-    "AuthorizationHeaderMalformed": "the region is not the bucket's; correct the region",
-    "InvalidBucketName": "the bucket's name is not valid",
-    "QuotaExceeded": "the bucket's quota is reached; make room or raise it",
-    "XMinioStorageFull": "the store is full; make room",
-    "MethodNotAllowed": "the bucket does not allow this; it may be read-only",
-}
-_TRANSIENT_CODES = {"SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable", "BadDigest", "Throttling"}
 
 
 class ObjectStore:
@@ -182,47 +163,18 @@ class ObjectStore:
             try:
                 return call()
             except (S3Error, http.client.HTTPException, OSError) as error:
-                reason = self._transient_reason(what, error)
+                trouble = transient(what, self.where, error, keys_are_renewed=bool(self._settings.credentials_file))
                 asked = error.retry_after if isinstance(error, S3Error) else 0.0
             if progress() != reached:
                 reached, deadline, delay = progress(), time.monotonic() + self._retry_seconds, _FIRST_DELAY
             left = deadline - time.monotonic()
             if delay > left:
                 raise StoreUnavailable(
-                    f"The object store ({self.where}) could not {what}: {reason}. "
-                    f"Tried for {self._retry_seconds:.0f} seconds. Check that it is up and reachable from this "
-                    "cluster, then start again: what was transferred stays."
+                    f"The object store ({self.where}) could not {what}: {trouble.reason}. "
+                    f"Tried for {self._retry_seconds:.0f} seconds. {trouble.advice}, then start again: "
+                    "what was transferred stays.",
+                    code=trouble.code,
                 )
             # Who asks for more time than there is gets a last try at the end of it.
             time.sleep(max(delay * random.uniform(0.5, 1.0), min(asked, left)))
             delay = min(delay * 2, _LONGEST_DELAY)
-
-    def _transient_reason(self, what: str, error: S3Error | http.client.HTTPException | OSError) -> str:
-        """Why a repeat may help; raises StoreRefused when it will not."""
-        if isinstance(error, S3Error):
-            return self._transient_answer(what, error)
-        if isinstance(error, ssl.SSLCertVerificationError):
-            raise StoreRefused(
-                f"The certificate of the object store ({self.where}) is not trusted. Give its CA certificate.",
-                code="store-untrusted",
-            ) from None
-        if isinstance(error, NotConnected):
-            return "nothing answers at that address" + (" in time" if isinstance(error.__cause__, TimeoutError) else "")
-        if isinstance(error, TimeoutError):
-            return "the answer takes too long"
-        if isinstance(error, ConnectionError | http.client.BadStatusLine):
-            return "the connection was closed before an answer came"
-        return "the connection broke in the middle of an answer"
-
-    def _transient_answer(self, what: str, error: S3Error) -> str:
-        code, status = error.code, error.status
-        if code == "NotImplemented" or status == 501 or code in ("MissingContentMD5", "InvalidRequest"):
-            raise StoreRefused(f"The object store ({self.where}) cannot {what}: {code}.", code="store-lacks") from None
-        if self._settings.credentials_file and code in OUTDATED:
-            return f"the temporary keys are no longer accepted ({code}), and no renewed ones have come"
-        if code in _REFUSALS or (status in (401, 403) and code not in _TRANSIENT_CODES):
-            advice = _REFUSALS.get(code) or _REFUSALS["AccessDenied"]
-            raise StoreRefused(f"The object store ({self.where}) refused to {what}: {advice} ({code}).") from None
-        if status < 500 and status != 429 and code not in _TRANSIENT_CODES:
-            raise StoreRefused(f"The object store ({self.where}) refused to {what}: {code} (HTTP {status}).") from None
-        return f"{code} (HTTP {status})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,8 +13,9 @@ import botocore.session
 from botocore.config import Config
 from botocore.credentials import CredentialProvider, CredentialResolver, Credentials, ReadOnlyCredentials
 from botocore.exceptions import BotoCoreError, ClientError, SSLError
+from urllib3.util.ssl_match_hostname import CertificateError
 
-from mover.connections import NotConnected
+from mover.connections import OTHER_NAME, NotConnected
 from mover.credentials import KeySource
 from mover.s3 import Broken, S3Error
 from mover.settings import Settings
@@ -120,11 +122,7 @@ def _translated[T](call: Callable[[], T]) -> T:
             float(asked) if asked.isdecimal() else 0.0,
         ) from error
     except SSLError as error:
-        import ssl
-
-        if "CERTIFICATE_VERIFY_FAILED" in str(error):
-            raise ssl.SSLCertVerificationError from error
-        raise NotConnected from error
+        raise (_refused_certificate(error) or NotConnected()) from error
     except BotoCoreError as error:
         name = type(error).__name__
         if name in ("EndpointConnectionError", "ProxyConnectionError", "ConnectTimeoutError"):
@@ -132,6 +130,23 @@ def _translated[T](call: Callable[[], T]) -> T:
         if name == "ReadTimeoutError":
             raise TimeoutError from error
         raise Broken from error
+
+
+def _refused_certificate(error: BaseException) -> ssl.SSLCertVerificationError | None:
+    """The refusal of a certificate that a failed connection was caused by, if it was."""
+    pending = [error]
+    while pending:
+        each = pending.pop()
+        if isinstance(each, ssl.SSLCertVerificationError):
+            return each
+        if isinstance(each, CertificateError):
+            # urllib3 compares names itself.
+            found = ssl.SSLCertVerificationError()
+            found.verify_code = OTHER_NAME
+            return found
+        causes = (each.__cause__, each.__context__, *each.args)
+        pending += [cause for cause in causes if isinstance(cause, BaseException)]
+    return None
 
 
 def _ca_file(pem: str) -> str | None:

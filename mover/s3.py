@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import ipaddress
 import re
+import time
 import zlib
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
@@ -18,19 +19,26 @@ from mover.signing import Signer, quoted_path, quoted_query
 T = TypeVar("T")
 
 _ERROR = re.compile(rb"\s*(<\?xml[^>]*>\s*)?<Error\b.{0,1000}?<Code>([^<]+)</Code>", re.DOTALL)
+# The code of a refusal because the clocks differ.
+SKEWED = "RequestTimeTooSkewed"
 _LONGEST_ERROR = 64 << 10
 _SKIPPED_AT_ONCE = 64 << 10
 _HOST_LABEL = re.compile(r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
 
 
 class S3Error(Exception):
-    """What the store answered instead; `retry_after` is for how many seconds it wants to be left alone."""
+    """What the store answered instead.
 
-    def __init__(self, status: int, code: str, retry_after: float = 0.0) -> None:
+    `retry_after` is for how many seconds it wants to be left alone; `clock_ahead` is, with SKEWED, by how many its
+    clock is ahead of ours, 0 where it does not say.
+    """
+
+    def __init__(self, status: int, code: str, retry_after: float = 0.0, clock_ahead: float = 0.0) -> None:
         super().__init__(f"{code} (HTTP {status})")
         self.status = status
         self.code = code
         self.retry_after = retry_after
+        self.clock_ahead = clock_ahead
 
 
 class Broken(http.client.HTTPException):
@@ -258,7 +266,18 @@ def _error(answer: http.client.HTTPResponse) -> S3Error:
     found = _ERROR.match(said)
     retry_after = answer.getheader("Retry-After", "")
     code = found.group(2).decode("ascii", "replace") if found else "unknown"
-    return S3Error(answer.status, code, float(retry_after) if retry_after.isdecimal() else 0.0)
+    asked = float(retry_after) if retry_after.isdecimal() else 0.0
+    ahead = _clock_ahead(answer.getheader("Date", "")) if code == SKEWED else 0.0
+    return S3Error(answer.status, code, asked, ahead)
+
+
+def _clock_ahead(date: str) -> float:
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return parsedate_to_datetime(date).timestamp() - time.time()
+    except ValueError:
+        return 0.0
 
 
 def _require_no_error(said: bytes) -> None:

@@ -1,4 +1,4 @@
-"""A proxy in front of an S3 server that breaks answers in the way a test asks for."""
+"""A proxy in front of an S3 server that breaks requests and answers in the way a test asks for."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import re
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +24,8 @@ _REFUSALS: dict[str, tuple[int, str, dict[str, str]]] = {
     "slow down for an hour": (503, "SlowDown", {"Retry-After": "3600"}),
     "request timeout": (400, "RequestTimeout", {}),
     "clock skew": (403, "RequestTimeTooSkewed", {}),
+    # What MinIO says where others say BadDigest.
+    "checksum mismatch": (400, "XAmzContentChecksumMismatch", {}),
     "success that is an error": (200, "InternalError", {}),
 }
 WAYS = (
@@ -31,8 +35,12 @@ WAYS = (
     "silence before",
     "silence after",
     "cut body",
+    "stalled body",
     "short body",
     "flipped bit",
+    # Of the request; the server gets what is left of it.
+    "flipped bit up",
+    "cut body up",
 )
 
 
@@ -54,6 +62,8 @@ class FaultyProxy:
     released: threading.Event = field(default_factory=threading.Event)
     # Bytes of bodies by method and path, those of broken and of broken-off requests too.
     carried: list[tuple[str, str, int]] = field(default_factory=list)
+    # What the answers that this proxy makes up say of the time, in seconds from now on.
+    clock: float = 0.0
     _faults: list[_Fault] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -100,11 +110,17 @@ class _Handler(BaseHTTPRequestHandler):
         if way in _REFUSALS:
             status, code, headers = _REFUSALS[way]
             said = f"<?xml version='1.0' encoding='UTF-8'?><Error><Code>{code}</Code><Message>no</Message></Error>"
-            self._answer(status, {"Content-Type": "application/xml", **headers}, said.encode())
+            date = formatdate(time.time() + proxy.clock, usegmt=True)
+            self._answer(status, {"Content-Type": "application/xml", "Date": date, **headers}, said.encode())
             return
+        if way == "flipped bit up":
+            body = _flipped(body)
         upstream = http.client.HTTPConnection(*proxy.upstream, timeout=60)
         try:
-            upstream.request(method, path, body=body or None, headers=dict(self.headers.items()))
+            if way == "cut body up":
+                self._send_half(upstream, body)
+            else:
+                upstream.request(method, path, body=body or None, headers=dict(self.headers.items()))
             answer = upstream.getresponse()
             content = answer.read()
         except OSError:
@@ -118,20 +134,27 @@ class _Handler(BaseHTTPRequestHandler):
             return
         headers = {name: value for name, value in answer.getheaders() if name.lower() not in _OWN_HEADERS}
         if way == "flipped bit" and content:
-            middle = len(content) // 2
-            content = content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :]
+            content = _flipped(content)
         if way == "short body":
             content = content[: len(content) // 2]
         if method == "GET":
             proxy.note(method, path, len(content))
-        if way == "cut body":
+        if way in ("cut body", "stalled body"):
             self._answer(answer.status, headers, content[: len(content) // 2], length=len(content))
-            self._break_off("reset after")
+            self._break_off("reset after" if way == "cut body" else "silence after")
             return
         length = int(answer.getheader("Content-Length") or 0) if method == "HEAD" else None
         self._answer(answer.status, headers, content, length=length)
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _carry
+
+    def _send_half(self, upstream: http.client.HTTPConnection, body: bytes) -> None:
+        """The request with half of its body, as when whoever is in between loses the connection and does not say so."""
+        upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+        for name, value in self.headers.items():
+            upstream.putheader(name, value)
+        upstream.endheaders(body[: len(body) // 2])
+        upstream.sock.shutdown(socket.SHUT_WR)
 
     def _body(self) -> bytes:
         """The request's body; what arrived of it is noted even if its end never does."""
@@ -168,6 +191,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing."""
+
+
+def _flipped(content: bytes) -> bytes:
+    """The same with one bit of its middle changed."""
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :]
 
 
 _OWN_HEADERS = {"content-length", "connection", "transfer-encoding"}

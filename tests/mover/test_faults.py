@@ -24,6 +24,8 @@ SECOND_SEGMENT = SEGMENT + r"[^/]+/0*2$"
 # The last one needs an answer that has a body.
 ANSWERS = ("internal error", "slow down", "request timeout", "reset before", "reset after", "cut body")
 WAITS = ("silence before", "silence after")
+# What happens to uploads on their way: the store has to notice, by the checksum that comes with each.
+ALTERED = ("flipped bit up", "cut body up", "checksum mismatch")
 CONTENTS = ("short body", "flipped bit", "success that is an error")
 
 
@@ -71,7 +73,7 @@ def incomplete_and_not_false(original: Path, destination: Path) -> None:
             assert found["content"] == wanted[path]["content"], path
 
 
-@pytest.mark.parametrize("way", [*ANSWERS[:-1], "success that is an error"])
+@pytest.mark.parametrize("way", [*ANSWERS[:-1], *ALTERED, "success that is an error"])
 def test_a_push_outlasts_broken_answers(
     behind: Bench, proxy: FaultyProxy, original: Path, destination: Path, way: str
 ) -> None:
@@ -112,8 +114,9 @@ def test_an_answer_that_never_comes_is_given_up_and_asked_for_again(
     behind.environment["MOVER_S3_RETRY_SECONDS"] = "2"
     sent = behind.run("push", original)
     got = [proxy.strike(way, what) for what in (PACK, SECOND_SEGMENT)]
+    stalled = proxy.strike("stalled body", PACK)
     assert behind.run("pull", destination)["digest"] == sent["digest"]
-    assert [fault.struck for fault in (put, *got)] == [1] * 3
+    assert [fault.struck for fault in (put, *got, stalled)] == [1] * 4
     assert_same(original, destination)
 
 
@@ -149,6 +152,65 @@ def test_what_stays_broken_ends_in_time_and_says_where(
         incomplete_and_not_false(original, destination)
 
 
+@pytest.mark.parametrize("way", ALTERED)
+@pytest.mark.parametrize(("what", "name"), [(PACK, "packs/0"), (SEGMENT, "journal/0"), (MANIFEST, "manifest/0")])
+def test_uploads_that_are_altered_on_the_way_time_and_again_are_told_as_that(
+    behind: Bench, proxy: FaultyProxy, original: Path, way: str, what: str, name: str
+) -> None:
+    proxy.strike(way, what, method="PUT", times=1_000_000)
+    with pytest.raises(StoreUnavailable) as caught:
+        behind.run("push", original, MOVER_S3_RETRY_SECONDS="0.5")
+    said = caught.value
+    assert (said.code, said.exit_status, said.retriable) == ("altered-on-the-way", 3, True)
+    for words in (proxy.endpoint, name, VOLUME, "is not what was sent", "https"):
+        assert words in said.message
+    assert "is up" not in said.message, "it is"
+    # What is in the bucket is what was sent.
+    proxy._faults.clear()
+    assert behind.run("push", original)["files"] > 0
+    assert behind.run("verify", original)["files"] > 0
+
+
+@pytest.mark.parametrize(
+    ("what", "code"),
+    [
+        (PACK, "block-not-authentic"),
+        (SECOND_SEGMENT, "journal-not-authentic"),
+        (MANIFEST, "manifest-not-authentic"),
+    ],
+)
+def test_where_the_store_checks_nothing_altered_uploads_are_noticed_before_they_are_restored(
+    behind: Bench,
+    proxy: FaultyProxy,
+    original: Path,
+    destination: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
+    code: str,
+) -> None:
+    monkeypatch.setattr("demo.s3.bodies._CHECKSUMS", {})
+    fault = proxy.strike("flipped bit up", what, method="PUT")
+    behind.run("push", original)
+    assert fault.struck == 1
+    with pytest.raises(IntegrityError) as caught:
+        behind.run("verify", original) if what == MANIFEST else behind.run("pull", destination)
+    assert caught.value.code == code
+    assert VOLUME in caught.value.message
+    incomplete_and_not_false(original, destination)
+
+
+@pytest.mark.parametrize(
+    ("hours", "said"), [(3, "3 hours behind"), (-25, "25 hours ahead of"), (0.5, "30 minutes behind")]
+)
+def test_how_wrong_the_clock_is_is_said(
+    behind: Bench, proxy: FaultyProxy, original: Path, hours: float, said: str
+) -> None:
+    proxy.clock = hours * 3600
+    proxy.strike("clock skew", LISTING)
+    with pytest.raises(StoreRefused, match=f"the clock of this pod's node is {said} the object store's"):
+        behind.run("push", original)
+
+
 @pytest.mark.parametrize("what", [PACK, SEGMENT, LISTING])
 @pytest.mark.parametrize("command", ["push", "pull"])
 def test_a_clock_that_is_wrong_is_said_at_once(
@@ -159,7 +221,7 @@ def test_a_clock_that_is_wrong_is_said_at_once(
     with pytest.raises(StoreRefused) as caught:
         bench.run(command, path)
     assert (caught.value.code, caught.value.exit_status, caught.value.retriable) == ("store-refused", 4, False)
-    assert "set the clock" in caught.value.message
+    assert "chrony" in caught.value.message
     assert VOLUME in caught.value.message
     if command == "pull":
         incomplete_and_not_false(original, destination)
