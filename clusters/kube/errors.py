@@ -79,9 +79,15 @@ class Unavailable(KubeError):
     """5xx: the server cannot answer now."""
 
 
+class WebhookFailed(KubeError):
+    """An admission webhook that is asked about the object does not answer, and must (500, failurePolicy Fail)."""
+
+
 RETRIABLE = (Unreachable, Throttled, Unavailable)
 # The server says this with 500 of an intent that its types do not allow, which it will say for ever.
 MISTYPED = "failed to create typed patch object"
+# And this where it is well itself (k8s.io/apiserver/pkg/admission/plugin/webhook, ErrCallingWebhook).
+WEBHOOK_FAILED = "failed calling webhook"
 
 
 def from_response(status: int, body: bytes, what: str, retry_after: str | None = None) -> KubeError:
@@ -98,7 +104,11 @@ def from_response(status: int, body: bytes, what: str, retry_after: str | None =
     causes = details.get("causes")
     said = str(answer.get("message") or reason or status)
     after = retry_after or details.get("retryAfterSeconds")
-    kind = Invalid if MISTYPED in said else _class_for(status, reason)
+    kind = _class_for(status, reason)
+    if status == 500 and MISTYPED in said:
+        kind = Invalid
+    elif status == 500 and WEBHOOK_FAILED in said:
+        kind = WebhookFailed
     return kind(
         _message(status, said, what),
         code=status,

@@ -168,7 +168,7 @@ class ApiConnection:
             try:
                 with stopping.ended_by(stop):
                     return self._once(method, url, body, headers, stream, timeout or self.timeout, what)
-            except errors.RETRIABLE as error:
+            except (*errors.RETRIABLE, errors.WebhookFailed) as error:
                 late = time.monotonic() - began > RETRY_SECONDS
                 # A server that is too busy has not begun with it.
                 harmless = repeatable or isinstance(error, errors.Throttled)

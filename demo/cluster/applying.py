@@ -27,8 +27,9 @@ def apply(
     force: bool = False,
     dry_run: bool = False,
     user: str = "",
+    warnings: list[str] | None = None,
 ) -> tuple[Object, bool]:
-    """The object afterwards, and whether it was created. Raises APIError."""
+    """The object afterwards, and whether it was created; `warnings` as in `writes`. Raises APIError."""
     old = api.store.get(info.name, namespace, name)
     metadata = {**(obj.get("metadata") or {}), "name": name}
     if info.namespaced:
@@ -51,6 +52,7 @@ def apply(
             manager=manager,
             dry_run=dry_run,
             owned=[mine],
+            warnings=warnings,
         )
         return created, True
     entries = list(old["metadata"].get("managedFields") or ())
@@ -68,7 +70,8 @@ def apply(
     merged["metadata"] = {**merged["metadata"], "managedFields": ownership.ordered([mine, *kept] if wanted else kept)}
     if "resourceVersion" not in metadata:
         merged["metadata"].pop("resourceVersion", None)
-    return writes.update(api, info, merged, manager=manager, dry_run=dry_run, track=False), False
+    done = writes.update(api, info, merged, user=user, manager=manager, dry_run=dry_run, track=False, warnings=warnings)
+    return done, False
 
 
 def _is_of(entry: Object, manager: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from demo.cluster import definitions, statuses
+from demo.cluster import definitions, statuses, webhooks
 from demo.cluster.registry import ResourceInfo
 from demo.cluster.times import later, now
 
@@ -15,7 +15,14 @@ Object = dict[str, Any]
 
 
 def delete(
-    api: ClusterAPI, info: ResourceInfo, namespace: str, name: str, options: Object, *, dry_run: bool = False
+    api: ClusterAPI,
+    info: ResourceInfo,
+    namespace: str,
+    name: str,
+    options: Object,
+    *,
+    user: str = "",
+    dry_run: bool = False,
 ) -> tuple[Object, bool]:
     """Delete, or mark for deletion: the object as it is then, and whether it is gone. Raises APIError."""
     old = api.store.get(info.name, namespace, name)
@@ -32,6 +39,7 @@ def delete(
                 "The object might have been deleted and then recreated"
             )
             raise statuses.APIError(409, "Conflict", message, {"name": name, "kind": info.kind})
+    webhooks.validate(api, webhooks.Request("DELETE", info, None, old, user, dry_run), [])
     finalizers = list(metadata.get("finalizers") or ())
     propagation = options.get("propagationPolicy")
     if options.get("orphanDependents") or orphans_by_default(info, options):

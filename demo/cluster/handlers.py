@@ -265,11 +265,11 @@ class Handlers:
             case "POST", False:
                 await self._create(exchange, user, target)
             case "PUT", True:
-                await self._replace(exchange, target)
+                await self._replace(exchange, user, target)
             case "PATCH", True:
                 await self._patch(exchange, user, target)
             case "DELETE", True:
-                await self._delete(exchange, target)
+                await self._delete(exchange, user, target)
             case "DELETE", False:
                 await self._delete_collection(exchange, target)
             case _:
@@ -391,11 +391,12 @@ class Handlers:
             user=user.name,
             manager=_manager(exchange),
             dry_run=_dry(exchange),
+            warnings=warnings,
         )
         warnings += self._pod_security(info, made)
         await self._object(exchange, info, 201, made, warnings)
 
-    async def _replace(self, exchange: Exchange, target: Target) -> None:
+    async def _replace(self, exchange: Exchange, user: User, target: Target) -> None:
         info = target.info
         body = self._body(exchange, "Scale" if target.subresource == "scale" else info.kind)
         if target.subresource == "scale":
@@ -411,8 +412,10 @@ class Handlers:
             self._storage(info),
             conversions.stored(info, body),
             subresource=target.subresource or None,
+            user=user.name,
             manager=_manager(exchange),
             dry_run=_dry(exchange),
+            warnings=warnings,
         )
         await self._object(exchange, info, 200, done, warnings)
 
@@ -439,8 +442,10 @@ class Handlers:
             self._storage(info),
             conversions.stored(info, changed),
             subresource=target.subresource or None,
+            user=user.name,
             manager=_manager(exchange),
             dry_run=_dry(exchange),
+            warnings=warnings,
         )
         await self._object(exchange, info, 200, done, warnings)
 
@@ -500,6 +505,7 @@ class Handlers:
             force=exchange.first("force") == "true",
             dry_run=_dry(exchange),
             user=user.name,
+            warnings=warnings,
         )
         warnings += self._pod_security(info, done)
         await self._object(exchange, info, 201 if created else 200, done, warnings)
@@ -515,7 +521,7 @@ class Handlers:
                 options[field] = int(value) if value.isdigit() else value
         return dict(options)
 
-    async def _delete(self, exchange: Exchange, target: Target) -> None:
+    async def _delete(self, exchange: Exchange, user: User, target: Target) -> None:
         info, options = target.info, self._options(exchange)
         obj, gone = deletion.delete(
             self.api,
@@ -523,6 +529,7 @@ class Handlers:
             target.namespace,
             target.name,
             options,
+            user=user.name,
             dry_run=_dry(exchange) or "All" in str(options.get("dryRun", "")),
         )
         if not gone or info.name in DELETED_SHOWN:

@@ -61,6 +61,33 @@ def _unparsable(part: str, whole: str) -> APIError:
     return bad_request(message)
 
 
+def matches(selector: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bool:
+    """Whether a LabelSelector selects these labels; an absent selector selects nothing, an empty one everything."""
+    if selector is None:
+        return False
+    if any(labels.get(key) != value for key, value in selector.get("matchLabels", {}).items()):
+        return False
+    return all(_requirement_holds(each, labels) for each in selector.get("matchExpressions", ()))
+
+
+def _requirement_holds(requirement: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    key, operator, values = requirement["key"], requirement["operator"], requirement.get("values", [])
+    match operator:
+        case "In":
+            return labels.get(key) in values
+        case "NotIn":
+            return labels.get(key) not in values
+        case "Exists":
+            return key in labels
+        case "DoesNotExist":
+            return key not in labels
+        case "Gt":
+            return key in labels and int(labels[key]) > int(values[0])
+        case "Lt":
+            return key in labels and int(labels[key]) < int(values[0])
+    return False
+
+
 # Fields beyond metadata.name and metadata.namespace that can be selected by, as the real registry strategies have them.
 FIELDS: dict[str, frozenset[str]] = {
     "pods": frozenset(

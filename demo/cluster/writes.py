@@ -20,9 +20,10 @@ from demo.cluster import (
     schemas,
     statuses,
     validation,
+    webhooks,
 )
 from demo.cluster.registry import ResourceInfo
-from demo.cluster.statuses import required
+from demo.cluster.statuses import Cause, required
 from demo.cluster.times import now
 
 if TYPE_CHECKING:
@@ -59,8 +60,12 @@ def create(
     manager: str = "unknown",
     owned: list[Object] | None = None,
     dry_run: bool = False,
+    warnings: list[str] | None = None,
 ) -> Object:
-    """Store a new object; its managedFields are `owned`, or all that it holds is the manager's. Raises APIError."""
+    """Store a new object; its managedFields are `owned`, or all that it holds is the manager's. Raises APIError.
+
+    What webhooks warn of is added to `warnings`.
+    """
     metadata = dict(obj.get("metadata") or {})
     namespace = namespace if namespace is not None else metadata.get("namespace", "")
     if not info.namespaced:
@@ -81,13 +86,14 @@ def create(
     obj = {"kind": info.kind, "apiVersion": info.api_version, "metadata": metadata, **given}
     if info.has_status and info.name not in STATUS_AT_CREATION:
         obj.pop("status", None)
-    causes = []
-    if info.custom is not None:
-        obj = crds.default(info, obj)
-        metadata = obj["metadata"]
-        causes = crds.validate(info, obj)
-    else:
-        _fill(info, obj)
+    obj, causes = _completed(info, obj)
+    said = [] if warnings is None else warnings
+    asked = webhooks.Request("CREATE", info, obj, None, user, dry_run)
+    if (changed := webhooks.mutated(api, asked, said)) is not None:
+        # What webhooks change belongs to nobody.
+        owned = ownership.after_create(info, obj, manager) if owned is None else owned
+        obj, causes = _completed(info, changed)
+    metadata = obj["metadata"]
     if info.custom is not None or info.name in COUNTED:
         metadata["generation"] = 1
     causes = validation.name(info.kind, name) + causes
@@ -108,6 +114,7 @@ def create(
     # What admission allocates from here on belongs to nobody.
     owned = ownership.after_create(info, obj, manager) if owned is None else owned
     admission.admit(api, info, obj)
+    webhooks.validate(api, asked._replace(obj=obj), said)
     if owned:
         metadata["managedFields"] = owned
     if dry_run:
@@ -115,6 +122,15 @@ def create(
     stored = api.store.write("ADDED", info.name, obj)
     definitions.noticed(api, info, stored)
     return stored
+
+
+def _completed(info: ResourceInfo, obj: Object) -> tuple[Object, list[Cause]]:
+    """The object with its defaults, and what its definition's schema has against it."""
+    if info.custom is not None:
+        obj = crds.default(info, obj)
+        return obj, crds.validate(info, obj)
+    _fill(info, obj)
+    return obj, []
 
 
 def _fill(info: ResourceInfo, obj: Object) -> None:
@@ -139,12 +155,18 @@ def update(
     obj: Object,
     *,
     subresource: str | None = None,
+    user: str = "",
     manager: str = "unknown",
     dry_run: bool = False,
     track: bool = True,
     disowned: frozenset[managed_fields.Path] = frozenset(),
+    warnings: list[str] | None = None,
 ) -> Object:
-    """Store a changed object (PUT, or the outcome of a patch). Raises APIError."""
+    """Store a changed object (PUT, or the outcome of a patch). Raises APIError.
+
+    What webhooks warn of is added to `warnings`.
+    """
+    said = [] if warnings is None else warnings
     metadata = dict(obj.get("metadata") or {})
     name = metadata.get("name", "")
     namespace = metadata.get("namespace", "") if info.namespaced else ""
@@ -163,6 +185,7 @@ def update(
     if version and version != was["resourceVersion"]:
         raise statuses.modified(info, name)
     obj = {"kind": info.kind, "apiVersion": info.api_version, **obj}
+    asked = webhooks.Request("UPDATE", info, obj, old, user, dry_run, subresource or "")
     if subresource == "status":
         obj = {**old, "metadata": dict(was), "status": obj.get("status", {})}
         for field in ("labels", "annotations", "finalizers"):
@@ -179,12 +202,12 @@ def update(
             obj.pop("status", None)
             if "status" in old:
                 obj["status"] = old["status"]
-        if info.custom is not None:
-            obj = crds.default(info, obj)
-            causes = crds.validate(info, obj)
-        else:
+        if info.custom is None:
             admission.carry_over(info, old, obj)
-            _fill(info, obj)
+        obj, causes = _completed(info, obj)
+        if (changed := webhooks.mutated(api, asked._replace(obj=obj), said)) is not None:
+            obj, causes = _completed(info, changed)
+        if info.custom is None:
             causes = validation.immutable(info.name, old, obj)
             if not causes and info.name in validation.VALIDATORS and info.name != "pods":
                 causes = validation.VALIDATORS[info.name](obj)
@@ -193,6 +216,7 @@ def update(
         admission.admit_update(api, info, old, obj)
         if (info.name in COUNTED or info.custom is not None) and _spec_changed(info, old, obj):
             obj["metadata"]["generation"] = was.get("generation", 0) + 1
+    webhooks.validate(api, asked._replace(obj=obj), said)
     obj["metadata"] = {**obj["metadata"], "uid": was["uid"], "resourceVersion": was["resourceVersion"]}
     if track and not obj["metadata"].get("managedFields"):
         obj["metadata"]["managedFields"] = was.get("managedFields") or []

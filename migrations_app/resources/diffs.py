@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from migrations_app.resources.compare import EMPTY
 from migrations_app.resources.marks import MIGRATION_LABEL, SOURCE_ANNOTATION, type_of
+from migrations_app.resources.quantities import to_number
 
 Object = dict[str, Any]
 # The server's own, and our marks: they say nothing about the application.
@@ -47,6 +49,26 @@ def differences(before: Object, after: Object) -> list[FieldDiff]:
             break
         found += field_diffs(path, was, becomes, secret=secret)
     return found
+
+
+def alterations(given: Object, made: Object) -> list[FieldDiff]:
+    """What a server makes of an object otherwise than it was given: its own rules did that, or a webhook.
+
+    What was not said is a default that the server fills in, except for labels, annotations and items of lists, which
+    no default adds.
+    """
+    return [each for each in differences(given, made) if _is_altered(each)]
+
+
+def _is_altered(diff: FieldDiff) -> bool:
+    if diff.before is None:
+        return diff.path.startswith(("metadata.labels", "metadata.annotations")) or diff.path.endswith("]")
+    if diff.before in EMPTY and diff.after in EMPTY:
+        return False
+    try:
+        return to_number(diff.before) != to_number(diff.after)
+    except ValueError:
+        return True
 
 
 def field_diffs(path: str, before: Any, after: Any, *, secret: bool) -> list[FieldDiff]:

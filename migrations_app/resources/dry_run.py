@@ -20,9 +20,17 @@ from typing import Any
 from clusters.kube.connection import Connection
 from clusters.kube.errors import Forbidden, Invalid, KubeError, NotFound
 from migrations_app.resources import order
-from migrations_app.resources.diffs import FieldDiff, redacted
+from migrations_app.resources.diffs import FieldDiff, alterations, redacted
 from migrations_app.resources.marks import key_of, type_of
-from migrations_app.resources.meeting import DEFINITION, NOT_ABOUT_THE_OBJECT, Action, Decision, Ours, decide
+from migrations_app.resources.meeting import (
+    DEFINITION,
+    NOT_ABOUT_THE_OBJECT,
+    Action,
+    Decision,
+    Ours,
+    decide,
+    listed,
+)
 from migrations_app.resources.once import once
 from migrations_app.resources.present import Present
 from migrations_app.resources.spec import ConflictPolicy
@@ -34,6 +42,7 @@ BINDINGS = {("rbac.authorization.k8s.io", kind) for kind in ("RoleBinding", "Clu
 # As the plan says it; what is not named here is called the same.
 SHOWN = {Action.MADE: "unchanged", Action.LEND: "update"}
 PLAIN = "The server would make it"
+ALTERED = "The destination makes it otherwise than it comes, by rules of its own or by a webhook: {fields}."
 NOT_SERVED = "The destination does not serve {kind} of {version}. Install what defines it there."
 
 
@@ -140,7 +149,9 @@ class _Trial:
                 raise
             reason = f"It would be made after {needed}, without which the server cannot check it: {error.message}"
             return Decision(Action.CREATE, reason)
-        return Decision(Action.CREATE, PLAIN, warnings=answer.warnings)
+        altered = tuple(alterations(obj, answer.obj))
+        told = (ALTERED.format(fields=listed([each.path for each in altered])),) if altered else ()
+        return Decision(Action.CREATE, PLAIN, diff=altered, warnings=(*answer.warnings, *told))
 
     def _role_along(self, obj: Object) -> str | None:
         """The role that a binding grants, where it goes along: who grants it must hold its permissions."""

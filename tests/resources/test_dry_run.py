@@ -169,7 +169,11 @@ def test_what_an_earlier_migration_brought_is_updated_unless_others_changed_the_
 
 def test_the_servers_warnings_are_told(connection: Connection, namespace: str) -> None:
     ours = wanted("ConfigMap", "settings", namespace, data={"a": "1"}, colour="red")
-    assert planned(connection, [ours])["ConfigMap settings"].warnings == ['unknown field "colour"']
+    found = planned(connection, [ours])["ConfigMap settings"]
+    assert found.warnings[0] == 'unknown field "colour"'
+    # And what comes of it.
+    assert "makes it otherwise than it comes" in found.warnings[1]
+    assert [(each.path, each.before, each.after) for each in found.diff] == [("colour", "red", None)]
 
 
 def test_objects_of_a_namespace_that_is_not_there_are_checked_as_far_as_can_be(

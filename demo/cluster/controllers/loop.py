@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from demo.cluster.api import APIError
+from demo.cluster.selectors import matches as matches
 
 if TYPE_CHECKING:
     from demo.cluster.api import ClusterAPI
@@ -183,33 +184,6 @@ def template_hash(template: Object) -> str:
         number, letter = divmod(number, len(NAME_LETTERS))
         letters.append(NAME_LETTERS[letter])
     return "".join(letters)
-
-
-def matches(selector: Object | None, labels: Mapping[str, str]) -> bool:
-    """Whether a LabelSelector selects these labels; an absent selector selects nothing, an empty one everything."""
-    if selector is None:
-        return False
-    if any(labels.get(key) != value for key, value in selector.get("matchLabels", {}).items()):
-        return False
-    return all(_requirement_holds(each, labels) for each in selector.get("matchExpressions", ()))
-
-
-def _requirement_holds(requirement: Object, labels: Mapping[str, str]) -> bool:
-    key, operator, values = requirement["key"], requirement["operator"], requirement.get("values", [])
-    match operator:
-        case "In":
-            return labels.get(key) in values
-        case "NotIn":
-            return labels.get(key) not in values
-        case "Exists":
-            return key in labels
-        case "DoesNotExist":
-            return key not in labels
-        case "Gt":
-            return key in labels and int(labels[key]) > int(values[0])
-        case "Lt":
-            return key in labels and int(labels[key]) < int(values[0])
-    return False
 
 
 def is_pod_finished(pod: Object) -> bool:
