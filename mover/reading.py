@@ -29,7 +29,7 @@ from mover.crypto import RunKeys, VolumeKeys
 from mover.entries import FILE, UNSTABLE, Entry, Record, encode_bytes, readable, to_record
 from mover.errors import SourceUnreadable
 from mover.journal import LEAVE
-from mover.tree import Volume, data_ranges, entry_of, looks_sparse
+from mover.tree import Volume, data_ranges, entry_of, has_holes
 
 ATTEMPTS = 4
 
@@ -233,7 +233,7 @@ class SourceReader:
                 fresh = written_just_now(before)
                 size = min(before.st_size, BLOCK_BYTES)
                 ranges = None
-                if looks_sparse(before):
+                if has_holes(handle, size):
                     allocated = list(data_ranges(handle, size))
                     ranges = allocated if allocated != [(0, size)] else None
                 got = direct.read_into(handle, room, size, 0)
@@ -261,12 +261,14 @@ class SourceReader:
     def _held_still(self, item: SmallFile, room: memoryview) -> Entry | None:
         """The entry of a plain file that is just as the walk saw it, with its bytes in `room`; None for any other."""
         before = item.status
-        if looks_sparse(before) or written_just_now(before):
+        if written_just_now(before):
             return None
         handle = self._handle(item.path, os.open)
         if handle is None:
             return None
         try:
+            if has_holes(handle, before.st_size):
+                return None
             got = os.preadv(handle, [room[: before.st_size + 1]], 0) if before.st_size < len(room) else -1
             xattrs = self._volume.xattrs_of(handle)
             after = self._volume.status_of(handle)
@@ -431,7 +433,7 @@ class Stretch:
 def reading_plan(handle: int, status: os.stat_result, first: int) -> Iterator[Stretch]:
     """How to read a file from chunk `first` on, at most a block at once."""
     together = BLOCK_BYTES // CHUNK_BYTES
-    if not looks_sparse(status):
+    if not has_holes(handle, status.st_size):
         total = -(-status.st_size // CHUNK_BYTES)
         for index in range(first, total, together):
             yield Stretch(index, min(together, total - index))
@@ -500,13 +502,3 @@ def _empty_between(data: memoryview, ranges: list[tuple[int, int]]) -> bool:
 
 def _or_whole(ranges: list[tuple[int, int]], index: int, size: int) -> list[tuple[int, int]] | None:
     return None if ranges == [(0, min(CHUNK_BYTES, size - index * CHUNK_BYTES))] else ranges
-
-
-def _read_into(handle: int, view: memoryview, offset: int) -> int:
-    got = 0
-    while got < len(view):
-        read = os.preadv(handle, [view[got:]], offset + got)
-        if read == 0:
-            break
-        got += read
-    return got

@@ -259,9 +259,17 @@ def data_ranges(handle: int, size: int) -> Iterator[tuple[int, int]]:
         begin = end
 
 
-def looks_sparse(status: os.stat_result) -> bool:
-    """Whether fewer blocks are allocated than the size would need."""
-    return status.st_blocks * 512 < status.st_size
+def has_holes(handle: int, size: int) -> bool:
+    """Whether a part of an open file of `size` bytes is not allocated.
+
+    Its count of blocks does not tell: those of its attributes and what was set aside behind its end are among them.
+    """
+    try:
+        return size > 0 and os.lseek(handle, 0, os.SEEK_HOLE) < size
+    except OSError as error:
+        if error.errno in (errno.ENXIO, errno.EINVAL, errno.ENOTSUP):
+            return False
+        raise
 
 
 _libc = ctypes.CDLL(None, use_errno=True)

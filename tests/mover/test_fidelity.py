@@ -6,6 +6,7 @@ import os
 import socket
 import stat
 import struct
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,25 @@ def test_sparse_files_stay_sparse(bench: Bench, source: Path, destination: Path)
     for name in shapes:
         assert holes(destination / name) == holes(source / name), name
         assert (destination / name).stat().st_blocks <= (source / name).stat().st_blocks + 8
+
+
+def test_holes_that_the_count_of_blocks_hides_stay_holes(bench: Bench, source: Path, destination: Path) -> None:
+    """A file's blocks are also those of its attributes, and those that were set aside behind its end."""
+    for name, size, hole in (("small", 100_000, 40_960), ("large", 3 << 20, 1 << 20), ("page", 4096, 4096)):
+        for how in ("attributes", "preallocated"):
+            with open(source / f"{name} {how}", "wb") as file:
+                file.write(random_bytes(size - hole, size))
+                file.truncate(size)
+            if how == "attributes":
+                os.setxattr(source / f"{name} {how}", "user.long", b"v" * 2000)
+    for path in source.glob("* preallocated"):
+        subprocess.run(["fallocate", "--keep-size", "-o", "8MiB", "-l", "2MiB", str(path)], check=True)
+    hidden = [path for path in source.iterdir() if path.stat().st_blocks * 512 >= path.stat().st_size]
+    carry(bench, source, destination)
+    for path in source.iterdir():
+        assert holes(destination / path.name) == holes(path), path.name
+    if not hidden:
+        pytest.skip("this file system's count of blocks hides no holes")
 
 
 def test_a_terabyte_of_hole_costs_nothing(bench: Bench, source: Path, destination: Path) -> None:
