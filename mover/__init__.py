@@ -1,6 +1,6 @@
 """The data mover: carries one volume through an object store, from a pod on the source to a pod on the destination.
 
-It stands alone (no Django, a handful of packages) and runs as `python -m mover push|pull|verify|clean`.
+It stands alone (no Django, a handful of packages) and runs as `python -m mover push|pull|verify|digest|clean|gc`.
 
     push:   walk the tree in canonical order                    pull:   follow the newest run's journal
             read, name, compress, seal blocks in parallel               fetch, open, check, write blocks in parallel

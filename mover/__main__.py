@@ -1,4 +1,4 @@
-"""The command line: `python -m mover push|pull|verify|clean|gc`.
+"""The command line: `python -m mover push|pull|verify|digest|clean|gc`.
 
 Exit statuses are those of `mover.errors`, and 143 after SIGTERM.
 """
@@ -6,11 +6,13 @@ Exit statuses are those of `mover.errors`, and 143 after SIGTERM.
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import resource
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -18,6 +20,7 @@ from mover import settings as mover_settings
 from mover.clean import clean
 from mover.errors import MoverError, Stopped, UsageError
 from mover.gc import collect_garbage
+from mover.inspection import digest
 from mover.objectstore import ObjectStore
 from mover.pull import pull
 from mover.push import push
@@ -37,14 +40,24 @@ def main(arguments: list[str] | None = None) -> int:
         ("verify", "read the tree at PATH again and compare it with what was pushed"),
     ):
         commands.add_parser(name, help=what).add_argument("--path", required=True, metavar="PATH")
+    anew = commands.add_parser("digest", help="read the tree at PATH and say its digest, without any object store")
+    anew.add_argument("--path", required=True, metavar="PATH")
+    anew.add_argument(
+        "--buckets", type=_numbers, default=(), metavar="N,N,…", help="list the entries of these buckets instead"
+    )
     commands.add_parser("clean", help="remove everything of this volume from the object store")
     commands.add_parser("gc", help="remove from the object store what killed pushes left and nobody needs")
     given = parser.parse_args(arguments)
 
     counters = Counters()
     reporter = Reporter(counters, os.environ.get("MOVER_TERMINATION_LOG", ""))
+    work: Callable[[], dict[str, Any]]
     try:
-        settings = mover_settings.from_environment(os.environ)
+        if given.command == "digest":
+            alone = mover_settings.for_digest(os.environ)
+            work = functools.partial(digest, alone, given.path, reporter, given.buckets)
+        else:
+            work = functools.partial(_with_store, given, mover_settings.from_environment(os.environ), reporter)
     except UsageError as error:
         reporter.error(error.code, error.message, retriable=False)
         return error.exit_status
@@ -53,11 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
     _raise_file_limit()
     try:
         with reporter:
-            store = ObjectStore(settings)
-            try:
-                result = _run(given, settings, store, reporter)
-            finally:
-                store.close()
+            result = work()
     except Stopped:
         reporter.error("stopped", "Stopped as asked. Start again to go on: what was transferred stays.", retriable=True)
         return _STOPPED
@@ -70,6 +79,18 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     reporter.result(result)
     return 0
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(each) for each in text.split(","))
+
+
+def _with_store(given: argparse.Namespace, settings: mover_settings.Settings, reporter: Reporter) -> dict[str, Any]:
+    store = ObjectStore(settings)
+    try:
+        return _run(given, settings, store, reporter)
+    finally:
+        store.close()
 
 
 def _run(

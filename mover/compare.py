@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mover import direct, privileges
-from mover.blocks import BLOCK_BYTES, CHUNK_BYTES, ContentDigest, zero_tail_digest
-from mover.buffers import kept
+from mover.blocks import BLOCK_BYTES
+from mover.contents import read_content
 from mover.crypto import VolumeKeys
 from mover.digest import TreeDigest
 from mover.entries import DEVICE, DIRECTORY, FILE, HARD_LINK, SYMLINK, Entry, join, readable
@@ -25,7 +25,7 @@ from mover.errors import IntegrityError, SourceUnreadable
 from mover.journal import JournalReader, whole_entries
 from mover.links import LinkTable
 from mover.objectstore import ObjectStore
-from mover.reading import Trouble, reading_plan
+from mover.reading import Trouble
 from mover.report import Reporter
 from mover.settings import Settings
 from mover.tree import Volume, apply_metadata
@@ -319,33 +319,17 @@ class _Pass:
 
     def _content(self, path: bytes, size: int) -> bytes:
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        content = ContentDigest(self._keys)
         try:
             with self._opened_up(path, self._volume.status(path)), self._volume.reach(path) as reached:
                 handle = direct.opened(reached, flags) if size > BLOCK_BYTES else os.open(reached, flags)
         except OSError as error:
             raise self._unreadable(path, error) from error
         try:
-            for stretch in reading_plan(handle, self._volume.status_of(handle), 0):
-                begin, length = stretch.index * CHUNK_BYTES, stretch.count * CHUNK_BYTES
-                if stretch.hole:
-                    full, tail = divmod(min(length, size - begin), CHUNK_BYTES)
-                    content.add_zeros(full)
-                    if tail:
-                        content.add(zero_tail_digest(self._keys, tail))
-                    self._counters.add(bytes_done=full * CHUNK_BYTES + tail)
-                    continue
-                # Reading a hole yields zeros, so ranges within a chunk need no care here.
-                room = kept("read", BLOCK_BYTES)
-                data = room[: direct.read_into(handle, room, min(length, size - begin), begin)]
-                for at in range(0, len(data), CHUNK_BYTES):
-                    content.add(self._keys.chunk_digest(data[at : at + CHUNK_BYTES]))
-                self._counters.add(bytes_done=len(data))
+            return read_content(handle, self._volume.status_of(handle), size, self._keys, self._counters)
         except OSError as error:
             raise self._unreadable(path, error) from error
         finally:
             os.close(handle)
-        return content.finish(size)
 
     @contextlib.contextmanager
     def _opened_up(self, path: bytes, status: os.stat_result) -> Iterator[None]:

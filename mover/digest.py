@@ -37,28 +37,11 @@ class TreeDigest:
 
     def add(self, entry: Entry) -> None:
         """The next entry; a file needs its content digest."""
-        parts: list[bytes] = [entry.kind.encode(), _sized(entry.name)]
-        if entry.kind == HARD_LINK:
-            parts.append(_sized(entry.target))
-        else:
-            parts.append(_META.pack(entry.mode, entry.uid, entry.gid))
-            parts.append(entry.mtime.to_bytes(_TIME_BYTES, "little", signed=True))
-            parts.append(len(entry.xattrs).to_bytes(4, "little"))
-            for name, value in sorted((os.fsencode(name), value) for name, value in entry.xattrs.items()):
-                parts += (_sized(name), _sized(value))
-            if entry.kind == FILE:
-                if entry.content is None:
-                    raise ValueError("a file enters the digest with its content")
-                parts += (entry.size.to_bytes(8, "little"), entry.content)
-                self._bytes += entry.size
-            elif entry.kind == SYMLINK:
-                parts.append(_sized(entry.target))
-            elif entry.kind == DEVICE:
-                sort, major, minor = entry.device
-                parts.append(struct.pack("<cII", sort.encode(), major, minor))
+        if entry.kind == FILE:
+            self._bytes += entry.size
         if entry.kind != DIRECTORY:
             self._files += 1
-        self._pending += parts
+        self._pending += encoded(entry)
         if len(self._pending) > 4096:
             self._flush()
 
@@ -75,6 +58,28 @@ class TreeDigest:
         update: Callable[[bytes], object] = self._hash.update
         update(b"".join(self._pending))
         self._pending.clear()
+
+
+def encoded(entry: Entry) -> list[bytes]:
+    """All of an entry that is compared; a file needs its content digest."""
+    parts: list[bytes] = [entry.kind.encode(), _sized(entry.name)]
+    if entry.kind == HARD_LINK:
+        return [*parts, _sized(entry.target)]
+    parts.append(_META.pack(entry.mode, entry.uid, entry.gid))
+    parts.append(entry.mtime.to_bytes(_TIME_BYTES, "little", signed=True))
+    parts.append(len(entry.xattrs).to_bytes(4, "little"))
+    for name, value in sorted((os.fsencode(name), value) for name, value in entry.xattrs.items()):
+        parts += (_sized(name), _sized(value))
+    if entry.kind == FILE:
+        if entry.content is None:
+            raise ValueError("a file enters the digest with its content")
+        parts += (entry.size.to_bytes(8, "little"), entry.content)
+    elif entry.kind == SYMLINK:
+        parts.append(_sized(entry.target))
+    elif entry.kind == DEVICE:
+        sort, major, minor = entry.device
+        parts.append(struct.pack("<cII", sort.encode(), major, minor))
+    return parts
 
 
 def _sized(data: bytes) -> bytes:

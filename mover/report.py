@@ -95,6 +95,10 @@ class Reporter:
         if count <= WARNINGS_PER_CODE:
             self._write({"type": "warning", "code": code, "path": path, "message": message})
 
+    def line(self, kind: str, fields: dict[str, Any]) -> None:
+        """Write a line of a kind of its own."""
+        self._write({"type": kind, **fields})
+
     def result(self, fields: dict[str, Any]) -> None:
         """Write the final line of a success."""
         self._final({"type": "result", "ok": True, **fields}, shrink=_without_examples)

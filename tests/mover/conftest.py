@@ -78,7 +78,8 @@ class Bench:
         changed: Mapping[str, str] = options.pop("environment", {})
         # Without its capabilities root is a user like any other.
         prefix = [] if options.pop("privileged", True) else ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
-        arguments = [*prefix, sys.executable, "-m", "mover", command, *(["--path", str(path)] if path else [])]
+        more = options.pop("more", ())
+        arguments = [*prefix, sys.executable, "-m", "mover", command, *(["--path", str(path)] if path else []), *more]
         return subprocess.Popen(
             arguments,
             cwd=REPOSITORY,
