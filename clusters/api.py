@@ -23,6 +23,7 @@ from clusters import services
 from clusters.models import Cluster, ClusterPair, Engine, ObjectStore, PairingJob, PortworxPairing
 from clusters.pairing import documents, jobs, options
 from clusters.pairing.steps import State
+from clusters.storage_api import AsksPortworx, InstallationSerializer
 from teams.access import Action
 from teams.api import StrictSerializer, TeamOwnedViewSet, VisibleField
 from teams.models import Team
@@ -69,6 +70,7 @@ class ClusterSerializer(OwnedSerializer):
         write_only=True, trim_whitespace=False, help_text="Its current context is used. It is never shown again."
     )
     storage_classes = StorageClassSerializer(many=True, read_only=True)
+    portworx = InstallationSerializer(read_only=True)
 
     class Meta:
         model = Cluster
@@ -82,6 +84,7 @@ class ClusterSerializer(OwnedSerializer):
             "version",
             "distribution",
             "storage_classes",
+            "portworx",
             *CHECKED,
             *OWNED,
         )
@@ -291,7 +294,7 @@ class CheckedViewSet(TeamOwnedViewSet):
     ),
     check=extend_schema(responses=ClusterSerializer),
 )
-class ClusterViewSet(CheckedViewSet):
+class ClusterViewSet(AsksPortworx, CheckedViewSet):
     """Clusters of the caller's teams."""
 
     noun = "cluster"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern
 
-from clusters import pairing_views
+from clusters import pairing_views, storage_views
 from clusters.views import CLUSTER, OBJECT_STORE, PAIR, addresses
 
 urlpatterns: list[URLPattern] = [
@@ -12,4 +12,5 @@ urlpatterns: list[URLPattern] = [
     *addresses(OBJECT_STORE, "object-stores/"),
     *addresses(PAIR, "pairs/"),
     *pairing_views.urlpatterns,
+    *storage_views.urlpatterns,
 ]

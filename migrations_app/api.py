@@ -58,6 +58,9 @@ class PlanClaimSerializer(serializers.Serializer[Any]):
     access_modes = serializers.ListField(child=serializers.CharField())
     volume_mode = serializers.ChoiceField(choices=["Filesystem", "Block"])
     phase = serializers.CharField()
+    portworx = serializers.DictField(
+        required=False, allow_null=True, help_text="By the engine portworx: what pxctl volume inspect says of it."
+    )
 
 
 class PlanCheckSerializer(serializers.Serializer[Any]):
@@ -149,6 +152,9 @@ class VolumeSerializer(serializers.ModelSerializer[MigrationVolume]):
     percent = serializers.IntegerField(read_only=True)
     access_modes = serializers.ListField(child=serializers.CharField(), read_only=True)
     unkept = serializers.ListField(child=serializers.DictField(), read_only=True)
+    portworx = serializers.DictField(
+        read_only=True, help_text="By the engine portworx: what pxctl volume inspect said when it began; else empty."
+    )
 
     class Meta:
         model = MigrationVolume

@@ -213,6 +213,8 @@ class MigrationVolume(models.Model):
     # Metadata and spec of the source claim as first seen: what the destination claim is made from.
     source_claim = models.JSONField(default=dict, editable=False)
 
+    # By the engine portworx: what `pxctl volume inspect` said when the migration began.
+    portworx = models.JSONField(default=dict, blank=True, editable=False)
     # The VolumeSnapshotClass of the snapshot that it is read from; empty where the claim itself is read.
     snapshot_class = models.CharField(_("snapshot class"), max_length=253, blank=True)
     # The Jobs that carry it, which small volumes share; empty until there is room for them.

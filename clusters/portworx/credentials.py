@@ -133,6 +133,20 @@ def listed(portworx: Portworx) -> list[Credential]:
     return pxctl.credentials(portworx.pxctl("credentials", "list"))
 
 
+def shown(found: Credential) -> dict[str, str]:
+    """Credentials as people see them: no half of a key pair either."""
+    fields = found.fields
+    return {
+        "uuid": found.uuid,
+        "name": found.name,
+        "provider": found.provider,
+        "bucket": found.bucket,
+        "region": fields.get("REGION", ""),
+        "endpoint": fields.get("ENDPOINT", ""),
+        "account": fields.get("ACCOUNT NAME") or fields.get("PROJECT ID") or "",
+    }
+
+
 def named(portworx: Portworx, name: str) -> Credential | None:
     """The credentials of that name."""
     return next((each for each in listed(portworx) if each.name == name), None)

@@ -86,7 +86,7 @@ def discover(connection: Connection) -> Installation:
         portworx = pods.find(connection)
         found.namespace = portworx.namespace
         _describe(found, read_status(portworx))
-        found.licence_allows = _licence_allows(portworx, found.licence)
+        found.licence_allows = licence_allows(portworx, found.licence)
     except PortworxError as error:
         found.problem, found.remedy = error.message, error.remedy
     except errors.KubeError as error:
@@ -116,7 +116,8 @@ def _describe(found: Installation, said: status.Status) -> None:
     found.pools = [asdict(pool) for pool in said.pools]
 
 
-def _licence_allows(portworx: Portworx, licence: str) -> bool | None:
+def licence_allows(portworx: Portworx, licence: str = "") -> bool | None:
+    """Whether the licence allows migrations; None where Portworx does not tell. `licence` is its name, if known."""
     try:
         listed = pxctl.may_migrate(portworx.pxctl("license", "list", seconds=SECONDS))
     except (PortworxError, errors.KubeError):

@@ -5,16 +5,22 @@ The same as `oc get all -n NAMESPACE` and `pxctl volume inspect` of each claim's
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from clusters.kube import errors
 from clusters.kube.connection import Connection
-from clusters.portworx import inspection, pods
-from clusters.portworx.errors import PortworxError, UnreadableError
+from clusters.portworx import inspection
+from clusters.portworx.errors import PxctlError, UnreadableError
 from clusters.portworx.pods import Portworx
 
 DRIVERS = ("pxd.portworx.com", "kubernetes.io/portworx-volume")
+PROVISIONER_ANNOTATIONS = (
+    "volume.kubernetes.io/storage-provisioner",
+    "volume.beta.kubernetes.io/storage-provisioner",
+)
+NOT_FOUND = "not found"
 # What `oc get all` lists, in its order.
 ALL = (
     "pods",
@@ -40,6 +46,7 @@ Object = dict[str, Any]
 class Claim:
     """A claim, and what Portworx says of its volume; `volume` is None for other storage, or with a `problem`."""
 
+    namespace: str
     name: str
     phase: str
     storage_class: str
@@ -50,25 +57,22 @@ class Claim:
     volume: inspection.Volume | None = None
     problem: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
 
 @dataclass
-class Inventory:
-    """What is in a namespace. `unreadable` names the kinds that may not be listed."""
+class Objects:
+    """What is in a namespace, a line each. `unreadable` names the kinds that may not be listed."""
 
-    namespace: str
-    objects: list[Object] = field(default_factory=list)
-    claims: list[Claim] = field(default_factory=list)
+    rows: list[Object] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
-    problem: str = ""
-
-    def to_dict(self) -> Object:
-        return asdict(self)
 
 
-def inventory(connection: Connection, namespace: str) -> Inventory:
-    """Look at a namespace. Raises NotFound where there is none, and KubeError."""
+def objects(connection: Connection, namespace: str) -> Objects:
+    """What `oc get all` shows of a namespace. Raises NotFound where there is none, and KubeError."""
     connection.get("namespaces", namespace)
-    found = Inventory(namespace)
+    found = Objects()
     for resource in ALL:
         served = connection.discovery().find(resource)
         if served is None:
@@ -78,39 +82,59 @@ def inventory(connection: Connection, namespace: str) -> Inventory:
         except errors.Forbidden:
             found.unreadable.append(served.kind)
             continue
-        found.objects += [_summary(row) for row in rows]
-    found.claims = claims(connection, namespace)
-    ours = [claim for claim in found.claims if claim.is_portworx]
-    if ours:
-        try:
-            inspect(pods.find(connection), connection, ours)
-        except PortworxError as error:
-            found.problem = error.message
-        except errors.KubeError as error:
-            found.problem = error.message
+        found.rows += [_summary(row) for row in rows]
     return found
 
 
-def claims(connection: Connection, namespace: str) -> list[Claim]:
-    """The namespace's claims in order; whether their volumes are Portworx', by their PersistentVolumes."""
+def claims(connection: Connection, namespace: str | None = None) -> list[Claim]:
+    """The claims of the namespace, or of all, in order; Portworx' by their class, their annotations or their volume.
+
+    Raises KubeError.
+    """
+    drivers = _drivers(connection)
     found = []
     for row in connection.list("persistentvolumeclaims", namespace):
-        spec, state = row["spec"], row.get("status") or {}
-        claim = Claim(
-            name=row["metadata"]["name"],
-            phase=str(state.get("phase") or "Pending"),
-            storage_class=str(spec.get("storageClassName") or ""),
-            access_modes=list(spec.get("accessModes") or ()),
-            capacity=str((state.get("capacity") or spec["resources"]["requests"]).get("storage", "")),
-            persistent_volume=str(spec.get("volumeName") or ""),
-        )
+        claim = claim_of(row)
         annotations = row["metadata"].get("annotations") or {}
-        driver = annotations.get("volume.kubernetes.io/storage-provisioner") or annotations.get(
-            "volume.beta.kubernetes.io/storage-provisioner"
-        )
+        driver = next((annotations[key] for key in PROVISIONER_ANNOTATIONS if annotations.get(key)), "")
+        driver = driver or drivers.get(claim.storage_class, "")
         claim.is_portworx = driver in DRIVERS
+        if not driver and claim.persistent_volume:
+            # Somebody made the volume by hand: only it knows whose it is.
+            claim.is_portworx = _handle_by_name(connection, claim.persistent_volume) is not None
         found.append(claim)
-    return sorted(found, key=lambda claim: claim.name)
+    return sorted(found, key=lambda claim: (claim.namespace, claim.name))
+
+
+def claim_of(row: Object) -> Claim:
+    """The claim that an API object describes; whose storage it is is not known from it alone."""
+    spec, state = row["spec"], row.get("status") or {}
+    requested = (spec.get("resources") or {}).get("requests") or {}
+    return Claim(
+        namespace=str(row["metadata"].get("namespace") or ""),
+        name=row["metadata"]["name"],
+        phase=str(state.get("phase") or "Pending"),
+        storage_class=str(spec.get("storageClassName") or ""),
+        access_modes=list(spec.get("accessModes") or ()),
+        capacity=str((state.get("capacity") or requested).get("storage", "")),
+        persistent_volume=str(spec.get("volumeName") or ""),
+    )
+
+
+def _drivers(connection: Connection) -> dict[str, str]:
+    """The provisioner of each storage class; empty where these may not be listed."""
+    try:
+        rows = list(connection.list("storageclasses.storage.k8s.io"))
+    except errors.Forbidden:
+        return {}
+    return {row["metadata"]["name"]: str(row.get("provisioner") or "") for row in rows}
+
+
+def _handle_by_name(connection: Connection, name: str) -> str | None:
+    try:
+        return handle_of(connection.get("persistentvolumes", name))
+    except (errors.NotFound, errors.Forbidden):
+        return None
 
 
 def handle_of(volume: Object) -> str | None:
@@ -125,7 +149,10 @@ def handle_of(volume: Object) -> str | None:
 
 
 def inspect(portworx: Portworx, connection: Connection, wanted: list[Claim]) -> None:
-    """Add to each claim what Portworx says of its volume. Raises PxctlError, UnreadableError and KubeError."""
+    """Add to each claim what Portworx says of its volume, or what keeps it from saying it.
+
+    Raises PxctlError, UnreadableError and KubeError where nothing at all can be said.
+    """
     handles: dict[str, Claim] = {}
     for claim in wanted:
         if not claim.persistent_volume:
@@ -138,7 +165,7 @@ def inspect(portworx: Portworx, connection: Connection, wanted: list[Claim]) -> 
             handles[handle] = claim
     names = list(handles)
     for start in range(0, len(names), VOLUMES_PER_CALL):
-        for volume in read(portworx, names[start : start + VOLUMES_PER_CALL]):
+        for volume in _known(portworx, names[start : start + VOLUMES_PER_CALL]):
             known = handles.get(volume.id) or handles.get(volume.name)
             if known is not None:
                 known.volume = volume
@@ -147,12 +174,46 @@ def inspect(portworx: Portworx, connection: Connection, wanted: list[Claim]) -> 
             claim.problem = "Portworx does not know its volume."
 
 
+def facts(claim: Claim, nodes: Iterable[Object] = ()) -> Object:
+    """What Portworx says of the claim's volume, as plain values, sizes in bytes; empty where it says nothing.
+
+    `nodes` are Portworx' own, as discovery finds them: they give the name of the node that a volume is attached to.
+    """
+    if claim.volume is None:
+        return {}
+    found = asdict(claim.volume)
+    attached = claim.volume.attached_on
+    known = next((node for node in nodes if attached and attached in (node.get("id"), node.get("ip"))), {})
+    return found | {"attached_to": str(known.get("name") or attached)}
+
+
+def _known(portworx: Portworx, names: list[str]) -> list[inspection.Volume]:
+    """Those of the volumes that Portworx knows: `pxctl` fails as a whole where one of them is gone."""
+    try:
+        return read(portworx, names)
+    except PxctlError as error:
+        if NOT_FOUND not in error.said.lower():
+            raise
+        if len(names) == 1:
+            return []
+        middle = len(names) // 2
+        return [*_known(portworx, names[:middle]), *_known(portworx, names[middle:])]
+
+
 def read(portworx: Portworx, names: list[str]) -> list[inspection.Volume]:
-    """The facts of volumes by id or name: JSON where this version prints it, else the text."""
+    """The facts of volumes by id or name: JSON where this version prints it, else the text.
+
+    Raises PxctlError, UnreadableError and KubeError.
+    """
     try:
         return inspection.from_json(portworx.pxctl("volume", "inspect", *names, "-j"))
     except UnreadableError:
-        return inspection.from_text(portworx.pxctl("volume", "inspect", *names))
+        pass
+    except PxctlError as error:
+        # Versions that do not know -j say how they are used; that a volume is gone would only be said again.
+        if NOT_FOUND in error.said.lower():
+            raise
+    return inspection.from_text(portworx.pxctl("volume", "inspect", *names))
 
 
 def _summary(row: Object) -> Object:

@@ -113,6 +113,9 @@ RULES = [
     Rule("POST", "/clusters/{source}/check/", None, OPERATE),
     Rule("GET", "/clusters/{source}/namespaces/", None, OPERATE),
     Rule("GET", "/clusters/{source}/storage-classes/", None, VIEW),
+    # The clusters do not answer here.
+    Rule("GET", "/clusters/{source}/volumes/?namespace=cms", None, refused(OPERATE)),
+    Rule("GET", "/clusters/{source}/credentials/", None, refused(OPERATE)),
     Rule("GET", "/object-stores/", None, LIST),
     Rule("POST", "/object-stores/", {"team": "{team}", **STORE}, added(ADMINISTER)),
     Rule("GET", "/object-stores/{store}/", None, VIEW),

@@ -77,6 +77,8 @@ TABLE: dict[str, list[Ask]] = {
     "member-set": [Ask(ADMINISTER_POST, "team", "post", (("username", "charlie"), ("role", "viewer")))],
     "member-remove": [Ask(ADMINISTER_POST, "member", "post")],
     **six("cluster"),
+    "cluster-volumes": [Ask(OPERATE, "cluster")],
+    "cluster-credentials": [Ask(OPERATE, "cluster")],
     **six("object-store"),
     **six("pair"),
     "pair-progress": [Ask(VIEW, "portworx-pair")],

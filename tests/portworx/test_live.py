@@ -55,9 +55,11 @@ def test_text_and_json_of_pxctl_say_the_same(px: Mapping[str, Portworx], connect
 
 
 def test_a_namespace_is_shown_with_the_facts_of_its_volumes(connections: Mapping[str, Connection]) -> None:
-    found = volumes.inventory(connections["dev"], "cms")
-    assert {"Pod", "Service", "Deployment", "ReplicaSet", "Route"} <= {each["kind"] for each in found.objects}
-    claims = {claim.name: claim for claim in found.claims}
+    found = volumes.objects(connections["dev"], "cms")
+    assert {"Pod", "Service", "Deployment", "ReplicaSet", "Route"} <= {each["kind"] for each in found.rows}
+    listed = volumes.claims(connections["dev"], "cms")
+    volumes.inspect(pods.find(connections["dev"]), connections["dev"], listed)
+    claims = {claim.name: claim for claim in listed}
     mysql, wordpress = claims["px-mysql-pvc"].volume, claims["px-wp-pvc"].volume
     assert mysql is not None
     assert wordpress is not None
@@ -66,7 +68,7 @@ def test_a_namespace_is_shown_with_the_facts_of_its_volumes(connections: Mapping
     assert mysql.used
     assert mysql.size
     assert mysql.used < mysql.size
-    assert not found.problem
+    assert not any(claim.problem for claim in listed)
 
 
 def test_credentials_are_made_kept_replaced_and_deleted(px: Mapping[str, Portworx], keys: S3Keys) -> None:

@@ -2,6 +2,7 @@
 
     engine.py         which step comes next
     survey.py         the look around before anything is touched: the plan, and the first stage
+    storage.py        what Portworx itself says: its licence, and the facts of each volume
     asking.py         from our spec to Stork's, and the Migration object on the source
     following.py      one look at the Migration while Stork works
     rows.py           volumes and resources as Stork's status has them

@@ -13,12 +13,13 @@ from clusters.portworx import durations
 from clusters.portworx.migration import MigrationStatus, read
 from migrations_app import progress
 from migrations_app.engines import MigrationError
-from migrations_app.engines.portworx import asking, rows, stuck, telling
+from migrations_app.engines.portworx import asking, rows, storage, stuck, telling
 from migrations_app.engines.sides import source_of
 from migrations_app.lease import Lease
 from migrations_app.models import Migration, Stage, Status
 
 Object = dict[str, Any]
+Rows = dict[tuple[str, str], Object]
 SHORTEST_PAUSE, LONGEST_PAUSE = 1.0, 10.0
 STAGES = {
     "PreExecRule": Stage.PRE_EXEC_RULE,
@@ -31,13 +32,18 @@ STAGES = {
 
 def step(migration: Migration, lease: Lease) -> timedelta:
     """Look once; when to look again. Raises MigrationError where the Migration is gone, or Stork is stuck for good."""
-    with source_of(migration.pair).asked() as connection:
+    source = source_of(migration.pair)
+    with source.asked() as connection:
         obj = asking.found(connection, migration)
         if obj is None:
             raise MigrationError(_gone(migration))
         status = read(obj)
         told = telling.of(connection, migration)
-        claims = rows.claims_of(connection, status) if rows.lacks_volumes(migration, status) else {}
+        claims: Rows = {}
+        facts: Rows = {}
+        if rows.lacks_volumes(migration, status):
+            claims = rows.claims_of(connection, status)
+            facts = storage.facts_of(connection, source, claims.values()).answer or {}
     with transaction.atomic():
         lease.renew()
         changed = stuck.note_change(migration, status)
@@ -45,7 +51,7 @@ def step(migration: Migration, lease: Lease) -> timedelta:
             migration.save(update_fields=["stork_object"])
             if migration.reason and migration.status == Status.IN_PROGRESS:
                 progress.going_on(migration)
-        rows.bring_up_to_date(migration, status, claims)
+        rows.bring_up_to_date(migration, status, claims, facts)
         _enter(migration, obj, status, told)
     if status.is_over:
         return timedelta(0)

@@ -15,6 +15,7 @@ from migrations_app.models import Migration, MigrationResource, MigrationVolume,
 from migrations_app.resources.quantities import to_bytes
 
 Object = dict[str, Any]
+Rows = dict[tuple[str, str], Object]
 STATUSES = {
     "": Status.PENDING,
     "Pending": Status.PENDING,
@@ -35,13 +36,14 @@ RESOURCE_FIELDS = ("order", "version", "status", "reason", "action")
 RATE_SECONDS = 10.0
 
 
-def bring_up_to_date(migration: Migration, status: MigrationStatus, claims: dict[tuple[str, str], Object]) -> bool:
+def bring_up_to_date(migration: Migration, status: MigrationStatus, claims: Rows, facts: Rows) -> bool:
     """Write what differs from the rows, and push it; whether anything did. To be called in a transaction.
 
-    `claims` are the source's claims by namespace and name, for rows that are new.
+    `claims` are the source's claims by namespace and name, and `facts` what Portworx says of their volumes, for rows
+    that are new.
     """
     now = timezone.now()
-    volumes = _volumes(migration, status, claims, now)
+    volumes = _volumes(migration, status, claims, facts, now)
     resources = _resources(migration, status)
     if volumes or resources:
         live.state_changed(migration, volumes=volumes, resources=resources)
@@ -54,24 +56,27 @@ def lacks_volumes(migration: Migration, status: MigrationStatus) -> bool:
     return any((each.namespace, each.claim) not in known for each in status.volumes)
 
 
-def claims_of(connection: Connection, status: MigrationStatus) -> dict[tuple[str, str], Object]:
+def claims_of(connection: Connection, status: MigrationStatus) -> Rows:
     """The claims that the status names, as the source has them."""
-    return {
+    wanted = {(volume.namespace, volume.claim) for volume in status.volumes}
+    found = {
         (namespace, each["metadata"]["name"]): each
-        for namespace in {volume.namespace for volume in status.volumes}
+        for namespace in {namespace for namespace, _claim in wanted}
         for each in connection.list("persistentvolumeclaims", namespace)
     }
+    return {key: each for key, each in found.items() if key in wanted}
 
 
 def _volumes(
-    migration: Migration, status: MigrationStatus, claims: dict[tuple[str, str], Object], now: datetime
+    migration: Migration, status: MigrationStatus, claims: Rows, facts: Rows, now: datetime
 ) -> list[MigrationVolume]:
     known = {(row.namespace, row.claim): row for row in migration.volumes.all()}
     changed = []
     for each in status.volumes:
         row = known.get((each.namespace, each.claim))
         if row is None:
-            row = _new_volume(migration, each, claims.get((each.namespace, each.claim)))
+            key = each.namespace, each.claim
+            row = _new_volume(migration, each, claims.get(key), facts.get(key) or {})
         before = [getattr(row, name) for name in VOLUME_FIELDS]
         note_volume(row, each, now)
         if row.pk is None:
@@ -84,7 +89,7 @@ def _volumes(
     return changed
 
 
-def _new_volume(migration: Migration, volume: VolumeStatus, claim: Object | None) -> MigrationVolume:
+def _new_volume(migration: Migration, volume: VolumeStatus, claim: Object | None, facts: Object) -> MigrationVolume:
     spec = (claim or {}).get("spec") or {}
     storage_class = spec.get("storageClassName") or ""
     size = ((spec.get("resources") or {}).get("requests") or {}).get("storage") or "0"
@@ -98,6 +103,7 @@ def _new_volume(migration: Migration, volume: VolumeStatus, claim: Object | None
         capacity_bytes=to_bytes(size),
         source_class=storage_class,
         destination_class=storage_class,
+        portworx=facts,
     )
 
 

@@ -20,7 +20,7 @@ from clusters.portworx.migration import GROUP, MIGRATIONS, MigrationSpec
 from migrations_app import events
 from migrations_app.engines import MigrationError, Plan
 from migrations_app.engines.claims import Claim, claim_of
-from migrations_app.engines.portworx import asking
+from migrations_app.engines.portworx import asking, storage
 from migrations_app.engines.sides import Side, both_sides
 from migrations_app.lease import Lease
 from migrations_app.models import Migration
@@ -50,6 +50,8 @@ class Survey:
     """What Stork would take, and what was found about it."""
 
     taken: collecting.Taken = field(default_factory=collecting.Taken)
+    # Of each claim's volume, by namespace and name of the claim.
+    volumes: dict[tuple[str, str], Object] = field(default_factory=dict)
     checks: list[Result] = field(default_factory=list)
 
     def ok(self, code: str, message: str) -> None:
@@ -82,12 +84,12 @@ class Wanted:
 def plan(pair: ClusterPair, spec: Spec) -> Plan:
     """What Stork would move, and what stands in its way. Raises MigrationError, RetriableError."""
     found = survey(Wanted(pair, spec))
-    rows = [_claim_row(claim_of(each)) for each in found.taken.claims]
+    rows = [_claim_row(claim_of(each), found.volumes) for each in found.taken.claims]
     counts = Counter(each["kind"] for each in found.taken.objects)
     return Plan(list(spec.namespaces), rows, dict(sorted(counts.items())), [each.to_dict() for each in found.checks])
 
 
-def _claim_row(claim: Claim) -> dict[str, Any]:
+def _claim_row(claim: Claim, known: dict[tuple[str, str], Object]) -> Object:
     return {
         "namespace": claim.namespace,
         "name": claim.name,
@@ -98,6 +100,7 @@ def _claim_row(claim: Claim) -> dict[str, Any]:
         "access_modes": claim.access_modes,
         "volume_mode": claim.mode,
         "phase": claim.phase,
+        "portworx": known.get((claim.namespace, claim.name)),
     }
 
 
@@ -121,6 +124,7 @@ def survey(wanted: Wanted) -> Survey:
         if not _served(connection, source, found):
             return found
         _permissions(connection, source, wanted, found)
+        licences = {source: storage.licence_allows(connection, source)}
         _pair(connection, source, wanted, found)
         there = _namespaces(connection, source, wanted, found)
         _rules(connection, wanted, there, found)
@@ -128,10 +132,18 @@ def survey(wanted: Wanted) -> Survey:
         spec = asking.stork_spec(wanted.pair, wanted.spec, asking.kinds_of(connection))
         found.taken = collecting.collect(connection, spec, there)
         _claims(found, spec)
+        if wanted.spec.include_volumes and found.taken.claims:
+            volumes = storage.facts_of(connection, source, found.taken.claims)
+            found.volumes = volumes.answer or {}
+            found.checks.append(storage.volumes_check(volumes))
         _left(found)
-    if wanted.spec.include_resources and there:
-        with destination.asked(at_first=True) as connection:
+    with destination.asked(at_first=True) as connection:
+        licences[destination] = storage.licence_allows(connection, destination)
+        if wanted.spec.include_resources and there:
             _replaced(connection, destination, found)
+    if wanted.spec.include_volumes:
+        # Without volumes only Stork works, which needs no licence.
+        found.checks.append(storage.licence_check(licences))
     return found
 
 
