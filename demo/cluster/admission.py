@@ -7,7 +7,7 @@ import ipaddress
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from demo.cluster import defaults, limit_ranges, pod_security, quotas, statuses
+from demo.cluster import constraints, defaults, limit_ranges, pod_security, quotas, statuses
 from demo.cluster.registry import ResourceInfo
 from demo.cluster.statuses import Cause, invalid_value
 from demo.cluster.times import now
@@ -42,8 +42,8 @@ def check_namespace(api: ClusterAPI, info: ResourceInfo, namespace: str, name: s
         raise statuses.forbidden(info, name, why, causes)
 
 
-def admit(api: ClusterAPI, info: ResourceInfo, obj: Object) -> None:
-    """Complete a new object. Raises APIError for a pod that its namespace's Pod Security level keeps out."""
+def admit(api: ClusterAPI, info: ResourceInfo, obj: Object, user: str = "") -> None:
+    """Complete a new object. Raises APIError for a pod that constraints or its namespace's level keep out."""
     match info.name:
         case "namespaces":
             obj["spec"] = {**obj.get("spec", {}), "finalizers": ["kubernetes"]}
@@ -52,6 +52,7 @@ def admit(api: ClusterAPI, info: ResourceInfo, obj: Object) -> None:
             _priority(api, info, obj)
             _runtime(api, info, obj)
             defaults.admit_pod(obj)
+            constraints.admit(api, info, obj, user)
             namespace = api.store.get("namespaces", "", obj["metadata"]["namespace"])
             if namespace and (why := pod_security.violation(namespace, obj["spec"])):
                 raise statuses.forbidden(info, obj["metadata"]["name"], why)

@@ -113,7 +113,7 @@ def create(
         raise statuses.already_exists(info, name)
     # What admission allocates from here on belongs to nobody.
     owned = ownership.after_create(info, obj, manager) if owned is None else owned
-    admission.admit(api, info, obj)
+    admission.admit(api, info, obj, user)
     webhooks.validate(api, asked._replace(obj=obj), said)
     if owned:
         metadata["managedFields"] = owned
