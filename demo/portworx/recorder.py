@@ -7,7 +7,6 @@ and one more every five minutes.
 
 from __future__ import annotations
 
-import secrets
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -100,7 +99,7 @@ def _event(about: Object, kind: str, reason: str, message: str, moment: str) -> 
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"name": f"{metadata['name']}.{secrets.token_hex(8)}", "namespace": namespace},
+        "metadata": {"name": f"{metadata['name']}.{time.time_ns():x}", "namespace": namespace},
         "involvedObject": {key: value for key, value in involved.items() if value},
         "reason": reason,
         "message": message,

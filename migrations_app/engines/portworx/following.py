@@ -67,12 +67,11 @@ def _enter(migration: Migration, obj: Object, status: MigrationStatus, told: Ite
     order = list(Stage)
     at = order.index(Stage(migration.stage))
     for stage in order[at + 1 : order.index(reached) + 1]:
-        if stage != reached and not _happened(stage, obj, status):
-            continue
-        earlier = order[: order.index(stage)]
-        telling.mirror(migration, [each for each in told if (telling.stage_of(each) or Stage.INITIAL) in earlier])
-        progress.enter(migration, stage, at=_began(stage, status))
-    telling.mirror(migration, told)
+        telling.mirror(migration, telling.until(told, order[: order.index(stage)]))
+        if stage == reached or _happened(stage, obj, status):
+            progress.enter(migration, stage, at=_began(stage, status))
+    # Events are read after the status, and may be ahead of it: those wait for the look that sees their stage.
+    telling.mirror(migration, telling.until(told, order[: order.index(reached) + 1]))
 
 
 def _happened(stage: Stage, obj: Object, status: MigrationStatus) -> bool:

@@ -7,7 +7,7 @@ line stood for yet, and all lines of one Kubernetes event add up to its count.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -44,6 +44,11 @@ def stage_of(event: Object) -> Stage | None:
     if ABOUT_VOLUME.match(message):
         return Stage.VOLUMES
     return Stage.APPLICATIONS if ABOUT_RESOURCE.match(message) else None
+
+
+def until(told: Iterable[Object], stages: Collection[Stage]) -> list[Object]:
+    """The events that tell of one of the stages, and those that may be of any."""
+    return [each for each in told if (stage := stage_of(each)) is None or stage in stages]
 
 
 def mirror(migration: Migration, told: Iterable[Object]) -> int:
