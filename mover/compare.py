@@ -7,6 +7,7 @@ The digest that comes out is that of the tree on disk, but for what this process
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections import deque
@@ -93,7 +94,8 @@ class _Pass:
     ) -> None:
         self._volume = comparison._volume
         self._keys = comparison._keys
-        self._counters = comparison._reporter.counters
+        self._reporter = comparison._reporter
+        self._counters = self._reporter.counters
         self._label = comparison._settings.volume
         self._workers = comparison._settings.workers
         self._destination = Destination(self._volume, self._label)
@@ -105,6 +107,8 @@ class _Pass:
         # What this pull or an earlier one restored may be opened up for a moment to look into it.
         self._own = self._repairs or repair_root
         self._unkept = Trouble()
+        # Devices that this process may not make; further names of theirs cannot be made either.
+        self._not_made: set[bytes] = set()
         self._digest = TreeDigest(self._keys)
         self._links = LinkTable()
         self._folders: list[_Folder] = []
@@ -262,7 +266,8 @@ class _Pass:
         if self._repairs and wanted.kind != FILE and self._destination.make_special(path, wanted):
             return True
         if wanted.kind == DEVICE and (self._repairs or not privileges.has(privileges.MKNOD)):
-            self._unkept.add("device", path)
+            self._not_made.add(path)
+            self._could_not_keep("device", path)
             self._then(lambda: self._digest.add(wanted))
             return False
         self._differ(path, "is missing or something else")
@@ -275,6 +280,10 @@ class _Pass:
                 return (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
             return False
 
+        if wanted.target in self._not_made:
+            self._could_not_keep("device", path)
+            self._then(lambda: self._digest.add(wanted))
+            return
         if not same() and self._repairs:
             self._destination.make_hard_link(path, wanted.target)
         if not same():
@@ -298,9 +307,10 @@ class _Pass:
             found = _differing(again[0], wanted)
             unkept = found
         else:
-            unkept = [what for what in found if _could_not_be_kept(what, actual, wanted)]
+            with self._volume.reach(path) as reached:
+                unkept = [what for what in found if could_not_be_kept(what, actual, wanted, reached)]
         for what in unkept:
-            self._unkept.add(what, path)
+            self._could_not_keep(what, path)
         for what in found:
             if what not in unkept:
                 self._differ(path, f"has another {what}")
@@ -370,6 +380,10 @@ class _Pass:
         if len(self._pending) > _LOOK_AHEAD:
             self._pending.popleft()()
 
+    def _could_not_keep(self, what: str, path: bytes) -> None:
+        self._unkept.add(what, path)
+        self._reporter.unkept(what, readable(path))
+
     def _differ(self, path: bytes, how: str) -> None:
         if self._repairs:
             raise IntegrityError(
@@ -406,13 +420,32 @@ def _differing_xattrs(actual: Entry, wanted: Entry) -> Iterator[str]:
     return (f"xattr:{space}" for space in sorted(spaces))
 
 
-def _could_not_be_kept(what: str, actual: Entry, wanted: Entry) -> bool:
-    """Whether a restoration by this process would have left this difference behind."""
+def could_not_be_kept(what: str, actual: Entry, wanted: Entry, reached: bytes) -> bool:
+    """Whether a restoration by this process would have left this difference behind at `reached`."""
+    # Others' files have to be somebody's who may act for their owners.
+    others = actual.uid != os.geteuid() and not privileges.has(privileges.FOWNER)
     if what == "owner":
         return not privileges.has(privileges.CHOWN)
+    if what == "mtime":
+        return others or _rounded(actual.mtime, wanted.mtime)
     if what == "mode":
-        only_special_bits = stat.S_IRWXU | stat.S_IRWXG | stat.S_IRWXO
-        return actual.mode & only_special_bits == wanted.mode & only_special_bits and not privileges.has(
-            privileges.FSETID
-        )
-    return what.startswith("xattr:") and what != "xattr:user" and not privileges.has(privileges.SYS_ADMIN)
+        permissions = stat.S_IRWXU | stat.S_IRWXG | stat.S_IRWXO
+        special_bits = actual.mode & permissions == wanted.mode & permissions
+        return others or (special_bits and not privileges.has(privileges.FSETID))
+    if what in ("xattr:user", "xattr:system"):
+        return others or not _takes_xattrs(reached, "user." if what == "xattr:user" else "system.posix_acl_")
+    return not privileges.has(privileges.SYS_ADMIN)
+
+
+def _rounded(actual: int, wanted: int) -> bool:
+    """Whether a file system that keeps times less precisely makes the one of the other (both in nanoseconds)."""
+    return any(actual == wanted - wanted % unit for unit in (100, 1_000, 1_000_000, 1_000_000_000, 2_000_000_000))
+
+
+def _takes_xattrs(reached: bytes, space: str) -> bool:
+    """Whether the file system has extended attributes of this kind."""
+    try:
+        os.getxattr(reached, space + ("access" if space.startswith("system.") else "any"), follow_symlinks=False)
+    except OSError as error:
+        return error.errno != errno.ENOTSUP
+    return True

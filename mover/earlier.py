@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from mover.compare import could_not_be_kept
 from mover.crypto import VolumeKeys
-from mover.entries import Entry
+from mover.entries import DIRECTORY, Entry, Record
 from mover.errors import ForeignContent
 from mover.journal import JournalReader, list_runs, read_manifest, whole_entries
 from mover.objectstore import ObjectStore
@@ -37,14 +39,42 @@ def earlier_pass(settings: Settings, store: ObjectStore, keys: VolumeKeys) -> Ea
     return None
 
 
-def require_untouched(volume: Volume, before: EarlierPass, label: str) -> None:
+def require_untouched(
+    volume: Volume, before: EarlierPass, settings: Settings, store: ObjectStore, keys: VolumeKeys
+) -> None:
     """Refuse a destination that is not what the earlier pass left: whatever else is there would be removed.
 
     The earlier pass has set the root's time to the nanosecond, and every name that comes or goes there changes it.
+    Where that pass could not set it, there must at least be no name that it did not bring.
     """
-    if volume.status(b"").st_mtime_ns == before.root.mtime:
-        return
+    root = volume.describe(b"")
+    if root is not None:
+        if root.mtime == before.root.mtime:
+            return
+        with volume.reach(b"") as reached:
+            unset = could_not_be_kept("mtime", root, before.root, reached)
+        if unset and _has_only_names_of(volume, JournalReader(store, keys, before.run, settings.volume)):
+            return
     raise ForeignContent(
-        f"The destination volume {label} is not as the earlier pass left it: something was added to it or removed "
-        "from it since. Stop what uses it there, then give an empty claim, or remove its content, and start again."
+        f"The destination volume {settings.volume} is not as the earlier pass left it: something was added to it or "
+        "removed from it since. Stop what uses it there, then give an empty claim, or remove its content, and start "
+        "again."
     )
+
+
+def _has_only_names_of(volume: Volume, reader: JournalReader) -> bool:
+    """Whether a run's journal tells of every name in the volume's root."""
+    told = _root_names(record for segment in reader.segments() for record in segment)
+    # Both come in order.
+    return all(name in told for name in volume.names(b""))
+
+
+def _root_names(records: Iterator[Record]) -> Iterator[bytes]:
+    depth = 0
+    for entry in whole_entries(records):
+        if entry is None:
+            depth -= 1
+            continue
+        if depth == 1:
+            yield entry.name
+        depth += entry.kind == DIRECTORY

@@ -103,7 +103,7 @@ class _Inspection:
         }
 
     def _walk(self) -> None:
-        for step in walk(self._volume, self._links, self._skip):
+        for step in walk(self._volume, self._links, self._skip, self._label):
             if step is None:
                 self._then(self._digest.leave)
                 continue

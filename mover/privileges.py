@@ -7,6 +7,7 @@ import functools
 
 CHOWN = 0
 DAC_OVERRIDE = 1
+FOWNER = 3
 FSETID = 4
 SYS_ADMIN = 21
 MKNOD = 27

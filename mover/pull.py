@@ -64,7 +64,7 @@ def pull(settings: Settings, path: str, store: ObjectStore, reporter: Reporter) 
             result = _already_restored(settings, store, keys, comparison, foreign)
             return _result(result, reporter.counters, began)
         if before is not None:
-            require_untouched(volume, before, settings.volume)
+            require_untouched(volume, before, settings, store, keys)
         state.create()
         if before is not None:
             state.record(before.run, EVERYTHING)

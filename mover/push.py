@@ -160,7 +160,7 @@ class _Push:
         return close
 
     def _walk(self) -> None:
-        for step in walk(self._volume, self._links, self._skip):
+        for step in walk(self._volume, self._links, self._skip, self._settings.volume):
             if step is None:
                 self._add(None)
                 continue

@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 TERMINATION_LOG_BYTES = 4096
 WARNINGS_PER_CODE = 100
+UNKEPT_PER_KIND = 200
 
 
 class Counters:
@@ -68,6 +69,7 @@ class Reporter:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._warned: dict[str, int] = {}
+        self._unkept: dict[str, int] = {}
         self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
 
     def __enter__(self) -> Reporter:
@@ -98,6 +100,13 @@ class Reporter:
     def line(self, kind: str, fields: dict[str, Any]) -> None:
         """Write a line of a kind of its own."""
         self._write({"type": kind, **fields})
+
+    def unkept(self, what: str, path: str) -> None:
+        """Name one thing that could not be kept; beyond 200 of a kind they are only counted, in the result."""
+        with self._lock:
+            count = self._unkept[what] = self._unkept.get(what, 0) + 1
+        if count <= UNKEPT_PER_KIND:
+            self.line("unkept", {"what": what, "path": path})
 
     def result(self, fields: dict[str, Any]) -> None:
         """Write the final line of a success."""

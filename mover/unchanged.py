@@ -57,7 +57,7 @@ def closed_and_unchanged(
             changed = changed or what == "vanished"
 
         count = 0
-        for step in walk(volume, links, skip):
+        for step in walk(volume, links, skip, settings.volume):
             if step is None:
                 continue
             _, parts, status, entry = step

@@ -19,8 +19,9 @@ from mover.tree import NOT_CARRIED, Volume
 Step = tuple[bytes, tuple[bytes, ...], os.stat_result, Entry | None] | None
 
 
-def walk(volume: Volume, links: LinkTable, skip: Callable[[str, bytes], None]) -> Iterator[Step]:
-    """The tree in canonical order: (path, its parts, status, entry), and None where a directory ends.
+def walk(volume: Volume, links: LinkTable, skip: Callable[[str, bytes], None], label: str) -> Iterator[Step]:
+    """The tree of the volume called `label` in canonical order: (path, its parts, status, entry), None where a
+    directory ends.
 
     Directories, links and the like come described; of files there is the status alone, their reader does the rest.
     """
@@ -32,7 +33,7 @@ def walk(volume: Volume, links: LinkTable, skip: Callable[[str, bytes], None]) -
             skip("vanished", folder)
             return iter(())
         except OSError as error:
-            raise _unreadable_folder(folder, error) from error
+            raise _unreadable(folder, label, error) from error
 
     status = volume.status(b"")
     root = volume.describe(b"", status)
@@ -65,20 +66,22 @@ def walk(volume: Volume, links: LinkTable, skip: Callable[[str, bytes], None]) -
             skip("vanished", path)
             continue
         except OSError as error:
-            raise _unreadable_folder(path, error) from error
+            raise _unreadable(path, label, error) from error
         below = (*parts, name)
         yield path, below, status, entry
         if kind == stat.S_IFDIR:
             stack.append((path, below, listed(path)))
 
 
-def _unreadable_folder(path: bytes, error: OSError) -> SourceUnreadable:
+def _unreadable(path: bytes, label: str, error: OSError) -> SourceUnreadable:
     advice = (
-        "Run the mover as the owner or with the capability DAC_READ_SEARCH."
+        "Run the mover as its owner or with the capability DAC_READ_SEARCH."
         if error.errno in (errno.EACCES, errno.EPERM)
         else "Check the source volume and its storage."
     )
-    return SourceUnreadable(f"{readable(path)} cannot be read: {os.strerror(error.errno or 0)}. {advice}")
+    return SourceUnreadable(
+        f"{readable(path)} on volume {label} cannot be read: {os.strerror(error.errno or 0)}. {advice}"
+    )
 
 
 def count(volume: Volume, counters: Counters, stop: threading.Event) -> None:
