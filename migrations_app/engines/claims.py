@@ -15,8 +15,8 @@ from migrations_app.resources.spec import Spec
 
 Object = dict[str, Any]
 CLAIMS = "persistentvolumeclaims"
-# Of a claim's metadata; the owners are looked up anew on the destination.
-CARRIED = ("labels", "annotations", "ownerReferences")
+# Of a claim's metadata; whom it belongs to, and what belongs to it, is looked up anew on the destination.
+CARRIED = ("labels", "annotations", "ownerReferences", "uid")
 
 
 @dataclass(frozen=True)

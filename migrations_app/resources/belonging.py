@@ -80,6 +80,8 @@ OWN_PREFIX = "kubemotion-"
 # Generated passwords and settings: whoever made them would make others, which do not fit the data that is carried.
 KEPT_WITH_OWNERS = frozenset({("", "Secret"), ("", "ConfigMap")})
 PASSING_OWNERS = frozenset({("", "Pod"), ("build.openshift.io", "Build")})
+# They make nothing: what they own goes with them when they go, but nobody makes it again.
+INERT_OWNERS = frozenset({("", "PersistentVolumeClaim"), ("", "Secret"), ("", "ConfigMap")})
 # What tells that Endpoints or slices are written by a controller, or used as a lock.
 KEPT_ENDPOINTS = frozenset(
     {
@@ -128,6 +130,8 @@ def _owner(obj: Object, discovery: Discovery, include_owned: bool) -> str:
     if type_of(obj) in KEPT_WITH_OWNERS or include_owned or annotations_of(obj).get(SKIP_OWNER_CHECK) == "true":
         return ""
     for owner in owners:
+        if type_of(owner) in INERT_OWNERS:
+            continue
         served = discovery.by_kind(owner["apiVersion"], owner["kind"])
         if served is None or served.namespaced:
             return f"is made again by its owner, {owner['kind']} {owner['name']}"

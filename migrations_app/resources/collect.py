@@ -29,6 +29,7 @@ Object = dict[str, Any]
 LEGACY = "extensions"
 # One request per kind and namespace: what takes time is the way there and back.
 WORKERS = 6
+GOING = "is being deleted on the source"
 # Nothing asks for these again, except that a Service's tell who chose its node ports.
 FIELD_OWNERS_MATTER = frozenset({("", "Service")})
 
@@ -71,16 +72,17 @@ def collect(connection: Connection, spec: Spec) -> Collected:
     found.skipped.extend(Skipped(each, "The server behind this API does not answer.") for each in discovery.unavailable)
     claims: list[Key] = []
     for resource, obj in _listed(connection, spec, chooser, found):
+        by_hand = chooser.is_named(resource.name, obj)
+        if resource.name in RECREATED and not by_hand:
+            continue
         if obj["metadata"].get("deletionTimestamp"):
+            found.left_out.append(LeftOut(key_of(obj), GOING))
             continue
         if resource.name == CLAIMS:
             if reason := chooser.why_not_claim(obj):
                 found.left_out.append(LeftOut(key_of(obj), reason))
             else:
                 claims.append(key_of(obj))
-            continue
-        by_hand = chooser.is_named(resource.name, obj)
-        if resource.name in RECREATED and not by_hand:
             continue
         reason = "" if by_hand else why_left_out(obj, discovery, include_owned=spec.selection.include_owned)
         if reason := reason or chooser.why_not(resource.name, obj):

@@ -44,12 +44,21 @@ def fate_of(connection: Connection, made: Made, present: Present, migration_id: 
     if found is None or found["metadata"]["uid"] != made.uid:
         return Fate.GONE, "", None
     if found["metadata"].get("deletionTimestamp"):
-        return Fate.GOING, "", found
+        return Fate.GOING, held_by(found), found
     other = migration_of(found)
     if other and other != migration_id:
         return Fate.STAYS, "a later migration has taken it over", found
     reason = why_kept(connection, found, migration_id)
     return (Fate.STAYS if reason else Fate.REMOVED), reason, found
+
+
+def held_by(obj: Object) -> str:
+    """What keeps an object that is being deleted, or an empty text. Nobody but who set a finalizer knows what for."""
+    metadata = obj["metadata"]
+    finalizers = metadata.get("finalizers") or ()
+    if not metadata.get("deletionTimestamp") or not finalizers:
+        return ""
+    return f"it is being deleted, and waits for whoever set its finalizer {', '.join(finalizers)} to take that off"
 
 
 def why_kept(connection: Connection, obj: Object, migration_id: str) -> str:

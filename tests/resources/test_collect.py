@@ -336,6 +336,8 @@ KEPT: dict[str, Object] = {
     "a password that an operator made": owned("Secret", "Cart", "example.com/v1"),
     "settings that an operator made": owned("ConfigMap", "Cart", "example.com/v1"),
     "what is made for something outside of namespaces": owned("Deployment", "Fleet", "example.com/v1"),
+    # Nobody makes it again: a claim has no controller that would.
+    "what goes with its claim": owned("Service", "PersistentVolumeClaim", "v1"),
     "what declines to be skipped": marked("ConfigMap", annotations={"stork.libopenstorage.org/skip-resource": "false"}),
     "a registry password": make("Secret", "registry", type="kubernetes.io/dockerconfigjson"),
     "a release of Helm": make("Secret", "sh.helm.release.v1.shop.v1", type="helm.sh/release.v1"),

@@ -44,6 +44,7 @@ def reconcile(api: ClusterAPI, key: Key) -> float | None:
     revision = _revision(api, owner)
     pods = {_ordinal(pod): pod for pod in owned_pods(api, owner)}
     if "deletionTimestamp" not in owner["metadata"]:
+        _own_claims(api, owner)
         _step(api, owner, pods, revision)
     pods = {_ordinal(pod): pod for pod in owned_pods(api, owner)}
     _report(api, owner, list(pods.values()), revision)
@@ -107,6 +108,25 @@ def _create_claims(api: ClusterAPI, owner: Object, ordinal: int) -> None:
         api.create("persistentvolumeclaims", copy.deepcopy(claim))
         message = f"create Claim {claim_name} Pod {name}-{ordinal} in StatefulSet {name} success"
         api.record_event(owner, "Normal", "SuccessfulCreate", message, component=COMPONENT)
+
+
+def _own_claims(api: ClusterAPI, owner: Object) -> None:
+    """Claims that are to go with their StatefulSet belong to it (whenDeleted; whenScaled is not looked at)."""
+    policy = owner["spec"].get("persistentVolumeClaimRetentionPolicy") or {}
+    namespace = owner["metadata"]["namespace"]
+    names = tuple(
+        f"{each['metadata']['name']}-{owner['metadata']['name']}-"
+        for each in owner["spec"].get("volumeClaimTemplates", ())
+    )
+    for claim in api.list("persistentvolumeclaims", namespace):
+        metadata = claim["metadata"]
+        base, _dash, ordinal = metadata["name"].rpartition("-")
+        if f"{base}-" not in names or not ordinal.isdigit():
+            continue
+        others = [each for each in metadata.get("ownerReferences", ()) if each["uid"] != owner["metadata"]["uid"]]
+        wanted = [*others, owner_reference(owner)] if policy.get("whenDeleted") == "Delete" else others
+        if wanted != metadata.get("ownerReferences", []):
+            api.update("persistentvolumeclaims", {**claim, "metadata": {**metadata, "ownerReferences": wanted}})
 
 
 def _create_pod(api: ClusterAPI, owner: Object, ordinal: int, revision: str) -> None:

@@ -68,7 +68,7 @@ def step(migration: Migration, lease: Lease) -> timedelta | None:
         for namespace in brought.namespaces:
             lease.renew()
             places.ensure_namespace(connection, migration, namespace)
-        for volume in [*migration.volumes.all(), *brought.empty_claims]:
+        for volume in _all_claims(migration, brought):
             if ("", "PersistentVolumeClaim", volume.destination_namespace, volume.claim) not in done:
                 _report_claim(migration, volume, places.ensure_claim(connection, migration, volume), records)
         for result in brought.refused:
@@ -117,10 +117,21 @@ def _brought(migration: Migration, lease: Lease, connection: Connection) -> Brou
             place = (options.spec.namespace_for(namespace), name)
             version = obj["apiVersion"].rpartition("/")[2]
             brought.refused.append(Result(group, version, kind, *place, Status.FAILED, "refused", str(error)))
-    brought.owners = Owners(pairs)
+    claims = [(volume.source_claim, _claim_stub(volume)) for volume in _all_claims(migration, brought)]
+    brought.owners = Owners([*pairs, *claims])
     brought.objects = order.ordered(wanted for _obj, wanted in pairs)
     _note_collected(migration, lease, brought.objects)
     return brought
+
+
+def _all_claims(migration: Migration, brought: Brought) -> list[MigrationVolume]:
+    return [*migration.volumes.all(), *brought.empty_claims]
+
+
+def _claim_stub(volume: MigrationVolume) -> Object:
+    """What tells the destination's claim: it is made before all else, and may own some of that."""
+    metadata = {"name": volume.claim, "namespace": volume.destination_namespace}
+    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata}
 
 
 def _claims_without_data(migration: Migration, connection: Connection) -> list[MigrationVolume]:
@@ -176,7 +187,7 @@ def _report_claim(migration: Migration, volume: MigrationVolume, claim: Object, 
 
 def _give_claims_their_owners(migration: Migration, connection: Connection, brought: Brought) -> None:
     """Claims came before what owns them: their references are pointed there now, as Stork does (its issue 1269)."""
-    for volume in [*migration.volumes.all(), *brought.empty_claims]:
+    for volume in _all_claims(migration, brought):
         metadata = volume.source_claim["metadata"]
         owners = brought.owners.references(metadata.get("ownerReferences") or (), connection)
         if not owners:

@@ -84,6 +84,7 @@ class NativeEngine:
             undone = undoing.undo(migration, lease, since=timezone.now() - asked)
             if undone.waiting:
                 progress.note(migration, f"Cancelling: waiting until {len(undone.waiting)} objects are gone")
+                _tell_held(migration, undone)
                 return SOON
             staying = [*undone.staying, *undoing.remove_namespaces(migration, lease)]
             said = "Cancelled. What it had made on the destination was removed; the source was not changed."
@@ -98,6 +99,7 @@ class NativeEngine:
         asked = migration.rollback_requested_at or timezone.now()
         undone = undoing.undo(migration, lease, since=timezone.now() - asked)
         if undone.waiting:
+            _tell_held(migration, undone)
             return SOON
         staying = [*undone.staying, *undoing.remove_namespaces(migration, lease)]
         with transaction.atomic():
@@ -108,3 +110,9 @@ class NativeEngine:
         return None
 
     foresee_roll_back = staticmethod(way_back.foresee)
+
+
+def _tell_held(migration: Migration, undone: undoing.Undone) -> None:
+    """Say once of each object what keeps the way back waiting."""
+    known = set(migration.events.filter(reason="Waiting").values_list("message", flat=True))
+    events.emit_all(migration, [Said("Waiting", each, warning=True) for each in undone.held if each not in known])

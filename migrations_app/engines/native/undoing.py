@@ -40,6 +40,8 @@ WORKERS = 8
 AT_ONCE = 64
 # An operator gets so long to let go of its custom resources before it is removed itself.
 OPERATORS_PATIENCE = timedelta(minutes=2)
+# What somebody's finalizer still holds after the one is told, and after the other left to its end.
+FINALIZERS_TOLD, FINALIZERS_PATIENCE = timedelta(seconds=30), timedelta(minutes=10)
 PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
 MADE, CHANGED, PURGED = ("created",), ("updated", CHANGING), ("purged", PURGING)
 REMOVED, RESTORED = "removed", "restored"
@@ -48,9 +50,10 @@ REASONS = {REMOVED: "Removed again", RESTORED: "As it was before"}
 
 @dataclass
 class Undone:
-    """How far the way back is: what is still there and going, and what stays and why."""
+    """How far the way back is: what is still there and going, what holds some of that, and what stays and why."""
 
     waiting: list[str] = field(default_factory=list)
+    held: list[str] = field(default_factory=list)
     staying: list[str] = field(default_factory=list)
 
 
@@ -62,8 +65,8 @@ def undo(migration: Migration, lease: Lease, *, since: timedelta) -> Undone:
     undone = Undone()
     stop_at = time.monotonic() + SLICE_SECONDS
     with destination_of(migration.pair).asked() as connection, ThreadPoolExecutor(WORKERS) as pool:
-        work = _Work(migration, lease, connection, pool, undone, stop_at)
-        work.remove_made(patient=since < OPERATORS_PATIENCE)
+        work = _Work(migration, lease, connection, pool, undone, stop_at, since)
+        work.remove_made()
         if undone.waiting:
             return undone
         work.put_back()
@@ -82,12 +85,14 @@ class _Work:
         pool: ThreadPoolExecutor,
         undone: Undone,
         stop_at: float,
+        since: timedelta,
     ) -> None:
         self._migration, self._lease, self._connection = migration, lease, connection
-        self._pool, self._undone, self._stop_at = pool, undone, stop_at
+        self._pool, self._undone, self._stop_at, self._since = pool, undone, stop_at, since
 
-    def remove_made(self, *, patient: bool) -> None:
+    def remove_made(self) -> None:
         """What was created, but for claims: custom resources, and when they are gone all else, the last first."""
+        patient = self._since < OPERATORS_PATIENCE
         rows = {made.uid: row for row, made in made_by_migration(self._migration)}
         for part in removing.in_reverse(made for _row, made in made_by_migration(self._migration)):
             present = Present(self._connection, [made.stub for made in part])
@@ -105,10 +110,19 @@ class _Work:
                     elif fate == Fate.STAYS:
                         self._undone.staying.append(f"{name}: {reason}")
                     else:
-                        self._undone.waiting.append(name)
+                        self._wait_for(name, reason)
                 self._done(gone, REMOVED)
             if patient and len(self._undone.waiting) > before and removing.is_custom(part[0].stub):
                 return
+
+    def _wait_for(self, name: str, held: str) -> None:
+        """Once more, unless somebody's finalizer has held it for too long."""
+        if held and self._since >= FINALIZERS_PATIENCE:
+            self._undone.staying.append(f"{name}: {held}")
+            return
+        self._undone.waiting.append(name)
+        if held and self._since >= FINALIZERS_TOLD:
+            self._undone.held.append(f"{name}: {held}")
 
     def _remover(self, present: Present) -> Any:
         def removed(made: Made) -> tuple[Fate, str]:
@@ -159,7 +173,9 @@ class _Work:
                 _do_not_retain(self._connection, obj)
             if not metadata.get("deletionTimestamp"):
                 self._connection.delete(resource, metadata["name"], metadata.get("namespace"), uid=metadata["uid"])
-            self._undone.waiting.append(named(obj))
+            told = any(each.startswith(f"{named(obj)}: ") for each in self._undone.staying)
+            if not told:
+                self._wait_for(named(obj), removing.held_by(obj))
 
     def _done(self, rows: list[MigrationResource], action: str, reason: str = "") -> None:
         if not rows:
