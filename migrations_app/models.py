@@ -349,5 +349,5 @@ class MigrationEvent(models.Model):
 
 
 # The models of plans and transformations are found here, as all models of the app are.
-from migrations_app.plans.models import MigrationPlan, PlannedObject  # noqa: E402, F401
+from migrations_app.plans.models import MigrationPlan, PlannedObject, PlanSuggestion  # noqa: E402, F401
 from migrations_app.transformations.models import ResourceTransformation  # noqa: E402, F401

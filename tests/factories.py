@@ -18,7 +18,7 @@ from migrations_app.models import (
     Stage,
     Status,
 )
-from migrations_app.plans.models import MigrationPlan, PlannedObject, PlanStatus, PlanStep
+from migrations_app.plans.models import MigrationPlan, PlannedObject, PlanStatus, PlanStep, PlanSuggestion
 from migrations_app.resources.spec import Spec
 from migrations_app.transformations import services as transformations
 from migrations_app.transformations.models import ResourceTransformation
@@ -303,6 +303,22 @@ def plan(pair: ClusterPair, objects: int = 0, **fields: Any) -> MigrationPlan:
     MigrationPlan.objects.filter(pk=made.pk).update(objects_total=included, objects_done=included)
     made.refresh_from_db()
     return made
+
+
+def suggestions(plan_: MigrationPlan) -> list[PlanSuggestion]:
+    """The plan renames its namespace now: a variable names a Service there, and so does a value of a Secret."""
+    plan_.spec = {**plan_.spec, "namespace_mapping": {"cms": "web"}}
+    plan_.save(update_fields=["spec"])
+    path = "/spec/template/spec/containers/0/env/0/value"
+    about = {"plan": plan_, "source_namespace": "cms"}
+    deployment = {"resource": "deployments.apps", "group": "apps", "kind": "Deployment", "name": "wordpress"}
+    secret = {"resource": "secrets", "kind": "Secret", "name": "mysql-pass", "path": "/data/url", "by_hand": True}
+    texts = {"before": "mysql.cms.svc:3306", "after": "mysql.web.svc:3306"}
+    hidden = {"before": "(not shown) It names a Service.", "after": "(not shown) Change it by hand."}
+    return [
+        PlanSuggestion.objects.create(**about, **deployment, path=path, order=0, **texts),
+        PlanSuggestion.objects.create(**about, **secret, order=1, **hidden),
+    ]
 
 
 @dataclass

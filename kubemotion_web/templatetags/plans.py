@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from typing import Any
 
@@ -11,7 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from kubemotion_web.templatetags.ui import label
-from migrations_app.plans.models import PlannedAction
+from migrations_app.plans.models import PlannedAction, PlanSuggestion
 from migrations_app.plans.reading import SHOWN_FIRST, WAITING
 
 register = template.Library()
@@ -29,6 +30,7 @@ ACTION_LOOKS: dict[str, tuple[str, str]] = {
 }
 ACTION_WORDS: dict[str, Any] = {**dict(PlannedAction.choices), WAITING: _("not asked yet")}
 LONGEST_VALUE = 4000
+LONGEST_LINE = 1000
 
 
 @register.simple_tag
@@ -52,6 +54,15 @@ def field_value(value: Any) -> str:
     """The value of a field as a text: as it is, or as JSON."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=1)
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]} …"
+
+
+@register.filter
+def changed_lines(suggestion: PlanSuggestion) -> list[str]:
+    """What a suggestion changes, line by line as `diff -u` has it, without the lines that stay as they are."""
+    before, after = suggestion.before.splitlines(), suggestion.after.splitlines()
+    lines = list(difflib.unified_diff(before, after, lineterm="", n=0))[2:]
+    shown = [line for line in lines if not line.startswith("@@")] if len(before) < 2 else lines
+    return [f"{line[:LONGEST_LINE]} …" if len(line) > LONGEST_LINE else line for line in shown]
 
 
 @register.simple_tag

@@ -19,6 +19,7 @@ from migrations_app.lease import Lease
 from migrations_app.models import Migration
 from migrations_app.resources.dry_run import Planned
 from migrations_app.resources.spec import Spec
+from migrations_app.resources.suggestions import Suggestion
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,8 @@ class Foreseen:
     missing: list[dict[str, Any]] = field(default_factory=list)
     # What is worth knowing about it, each continuing its name.
     notes: list[str] = field(default_factory=list)
+    # Texts in it that name Services of renamed namespaces, and that nothing changes yet.
+    suggestions: list[Suggestion] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

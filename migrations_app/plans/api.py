@@ -20,8 +20,16 @@ from audit.actor import Actor
 from clusters.models import ClusterPair
 from migrations_app import idempotency
 from migrations_app.api import MigrationSerializer, PlanCheckSerializer, PlanClaimSerializer
-from migrations_app.plans import contents, export, reading, services
-from migrations_app.plans.models import MigrationPlan, PlannedAction, PlannedObject, PlanStatus, PlanStep
+from migrations_app.plans import contents, export, reading, services, suggesting
+from migrations_app.plans.models import (
+    MigrationPlan,
+    PlannedAction,
+    PlannedObject,
+    PlanStatus,
+    PlanStep,
+    PlanSuggestion,
+    SuggestionState,
+)
 from migrations_app.plans.reading import Filters
 from migrations_app.spec_api import NAMES as SPEC_FIELDS
 from migrations_app.spec_api import SpecSerializer, plain
@@ -82,11 +90,16 @@ class PlanDetailSerializer(MigrationPlanSerializer):
     counts = serializers.SerializerMethodField(help_text="Objects by what becomes of them.")
     kinds = serializers.DictField(child=serializers.IntegerField(), help_text="Kind to count, as the checks found it.")
     claims = PlanClaimSerializer(many=True)
+    suggestions = serializers.SerializerMethodField(help_text="Suggestions by what was said to them.")
     obstacles = serializers.SerializerMethodField(help_text="Why no migration can be started from it now.")
 
     @extend_schema_field(serializers.DictField(child=serializers.IntegerField()))
     def get_counts(self, plan: MigrationPlan) -> dict[str, int]:
         return reading.counts(plan)
+
+    @extend_schema_field(serializers.DictField(child=serializers.IntegerField()))
+    def get_suggestions(self, plan: MigrationPlan) -> dict[str, int]:
+        return suggesting.counts(plan)
 
     @extend_schema_field(serializers.ListField(child=serializers.CharField()))
     def get_obstacles(self, plan: MigrationPlan) -> list[str]:
@@ -175,6 +188,33 @@ class ChooseSerializer(StrictSerializer):
     objects = serializers.ListField(child=serializers.IntegerField(), required=False, max_length=10_000)
     kinds = serializers.ListField(child=serializers.CharField(max_length=253), required=False, max_length=1000)
     included = serializers.BooleanField()
+
+
+class SuggestionSerializer(serializers.ModelSerializer[PlanSuggestion]):
+    """A text that names a Service of a renamed namespace, and what it would become."""
+
+    by_hand = serializers.BooleanField(help_text="A value of a Secret: it is not shown, and no rule may change it.")
+    rule = serializers.SerializerMethodField(help_text="The rule that taking it over adds; null where by_hand.")
+
+    class Meta:
+        model = PlanSuggestion
+        fields = (
+            "id", "resource", "group", "kind", "source_namespace", "name", "path", "before", "after", "by_hand",
+            "state", "rule",
+        )  # fmt: skip
+
+    @extend_schema_field(serializers.JSONField(allow_null=True))
+    def get_rule(self, row: PlanSuggestion) -> Any:
+        return None if row.by_hand else row.rule
+
+
+class DecideSerializer(StrictSerializer):
+    """What is said to suggestions: by their ids, or to all that are open."""
+
+    state = serializers.ChoiceField(choices=SuggestionState.choices)
+    suggestions = serializers.ListField(
+        child=serializers.IntegerField(), required=False, max_length=10_000, help_text="Left out: all that are open."
+    )
 
 
 class MigrateSerializer(StrictSerializer):
@@ -276,6 +316,26 @@ class PlanViewSet(TeamOwnedViewSet):
         """Let objects and kinds go along, or not. The plan's selection changes; new ones are asked about."""
         plan = self.object_for(Action.OPERATE)
         return self.answer(services.choose(plan, **self.validated(ChooseSerializer), by=Actor.of(request)))
+
+    @extend_schema(
+        parameters=[OpenApiParameter("state", OpenApiTypes.STR, enum=SuggestionState.values)],
+        responses=SuggestionSerializer(many=True),
+        filters=False,
+    )
+    @action(detail=True)
+    def suggestions(self, request: Request, pk: str) -> Response:
+        """Texts that name Services of namespaces which are called differently on the destination."""
+        rows = suggesting.shown(self.object_for(Action.VIEW), request.query_params.get("state", ""))
+        page: Any = self.paginate_queryset(rows)
+        return self.get_paginated_response(SuggestionSerializer(page, many=True).data)
+
+    @extend_schema(request=DecideSerializer, responses=PlanDetailSerializer)
+    @action(detail=True, methods=["post"], url_path="decide-suggestions")
+    def decide(self, request: Request, pk: str) -> Response:
+        """Take suggestions over as rules, dismiss them, or offer them again. Changed rules make the plan anew."""
+        plan, given = self.object_for(Action.OPERATE), self.validated(DecideSerializer)
+        asked, state = given.get("suggestions"), SuggestionState(given["state"])
+        return self.answer(suggesting.decide(plan, state, suggestions=asked, by=Actor.of(request)))
 
     @extend_schema(request=None, responses=PlanDetailSerializer)
     @action(detail=True, methods=["post"], url_path="look-again")

@@ -22,6 +22,7 @@ from django.utils import timezone
 
 from migrations_app import lease as leases
 from migrations_app.engines import Foreseen, ForeseesObjects, MigrationError, Planned, RetriableError, engine_for
+from migrations_app.plans import suggesting
 from migrations_app.plans.models import MigrationPlan, PlannedAction, PlannedObject, PlanStatus, PlanStep
 from migrations_app.resources import masking
 from migrations_app.resources.marks import key_of
@@ -144,6 +145,7 @@ def _write_rows(plan: MigrationPlan, lease: leases.Lease, foreseen: list[Foresee
         PlannedObject.objects.bulk_create(new, batch_size=ROWS_AT_ONCE, ignore_conflicts=True)
         fields = ["order", "resource", "version", "namespace", "needs", "missing", "notes"]
         PlannedObject.objects.bulk_update(renewed, fields, batch_size=ROWS_AT_ONCE)
+        suggesting.write(plan, foreseen)
         _count(plan)
 
 

@@ -12,6 +12,7 @@ from clusters.models import ClusterPair
 from migrations_app.leased import Leased
 from migrations_app.resources.selection import BY_NAME
 from migrations_app.resources.spec import Spec
+from migrations_app.resources.suggestions import rule_for
 from teams.models import TeamOwned
 
 
@@ -170,3 +171,61 @@ class PlannedObject(models.Model):
     @property
     def api_version(self) -> str:
         return f"{self.group}/{self.version}" if self.group else self.version
+
+
+class SuggestionState(models.TextChoices):
+    """What somebody said to a suggestion."""
+
+    OPEN = "open", _("open")
+    TAKEN = "taken", _("taken over")
+    DISMISSED = "dismissed", _("dismissed")
+
+
+class PlanSuggestion(models.Model):
+    """A text of an object that names a Service of a renamed namespace, and what it would become.
+
+    Of a Secret's values neither is held (see `resources.suggestions`). What was dismissed or taken over stays so when
+    the plan is computed again, unless the text has changed on the source.
+    """
+
+    plan = models.ForeignKey(MigrationPlan, on_delete=models.CASCADE, related_name="suggestions")
+    order = models.PositiveIntegerField(default=0)
+    resource = models.CharField(_("resource"), max_length=253)
+    group = models.CharField(_("group"), max_length=253, blank=True)
+    kind = models.CharField(_("kind"), max_length=63)
+    source_namespace = models.CharField(_("source namespace"), max_length=63, blank=True)
+    name = models.CharField(_("name"), max_length=253)
+    # A JSON pointer.
+    path = models.TextField(_("path"))
+    before = models.TextField(_("text now"))
+    after = models.TextField(_("text proposed"))
+    # No rule may touch it: a person has to.
+    by_hand = models.BooleanField(_("to be changed by hand"), default=False)
+    state = models.CharField(_("state"), max_length=20, choices=SuggestionState.choices, default=SuggestionState.OPEN)
+
+    class Meta:
+        ordering = ["order", "pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["plan", "resource", "source_namespace", "name", "path"], name="suggestion_once_per_plan"
+            )
+        ]
+        indexes = [models.Index(fields=["plan", "state", "order"], name="suggestions_by_state")]
+        verbose_name = _("suggestion")
+        verbose_name_plural = _("suggestions")
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.source_namespace + '/' if self.source_namespace else ''}{self.name}: {self.path}"
+
+    @property
+    def place(self) -> tuple[str, str, str, str]:
+        """Which text of the plan it is about."""
+        return self.resource, self.source_namespace, self.name, self.path
+
+    @property
+    def rule(self) -> dict[str, Any]:
+        """The user rule that changes the text."""
+        return rule_for((self.group, self.kind, self.source_namespace, self.name), self.path, self.before, self.after)
+
+    def to_audit(self) -> dict[str, Any]:
+        return {"object": str(self), "before": self.before, "after": self.after}

@@ -73,9 +73,9 @@ def _classes(pair: ClusterPair, asked: Spec) -> dict[str, str]:
 
 def look_again(plan: MigrationPlan, *, by: Actor) -> MigrationPlan:
     """Check both clusters and ask about every object once more; what was chosen stays chosen. Raises Conflict."""
-    with _unused(plan) as locked:
+    with unused(plan) as locked:
         locked.objects_planned.all().delete()
-        _restart(locked, PlanStep.CHECKS)
+        restart(locked, PlanStep.CHECKS)
         locked.objects_total = locked.objects_done = 0
         locked.save()
         record(by, "plan.look_again", locked)
@@ -94,7 +94,7 @@ def choose(
 
     What has no answer of the destination yet is asked about. Raises Refusal, Conflict.
     """
-    with _unused(plan) as locked:
+    with unused(plan) as locked:
         rows = list(locked.objects_planned.filter(pk__in=objects))
         if len(rows) < len(set(objects)):
             raise Refusal(_("This plan has no such object."), {"objects": [_("This plan has no such object.")]})
@@ -113,7 +113,7 @@ def choose(
         locked.spec = dataclasses.replace(spec, selection=selection).to_dict()
         _mark([*rows, *of_kinds], included)
         if included and locked.objects_planned.filter(included=True, action="").exists():
-            _restart(locked, PlanStep.OBJECTS)
+            restart(locked, PlanStep.OBJECTS)
         locked.save()
         record(by, "plan.choose", locked, before=before, after=locked.to_audit())
     return locked
@@ -172,7 +172,8 @@ def _mark(rows: Sequence[PlannedObject], included: bool) -> None:
     PlannedObject.objects.bulk_update(changed, ["included", "action", "reason"], batch_size=500)
 
 
-def _restart(plan: MigrationPlan, step: PlanStep) -> None:
+def restart(plan: MigrationPlan, step: PlanStep) -> None:
+    """Let the next sweep compute the plan from this step on; the caller saves it."""
     plan.status, plan.step, plan.reason = PlanStatus.IN_PROGRESS, step, ""
     plan.failed_looks, plan.computed_at, plan.next_look_at = 0, None, timezone.now()
 
@@ -209,7 +210,7 @@ def checks_document(plan: MigrationPlan) -> dict[str, Any]:
 
 def remove(plan: MigrationPlan, *, by: Actor) -> None:
     """Forget a plan that no migration was started from. Raises Conflict."""
-    with _unused(plan, settled=False) as locked:
+    with unused(plan, settled=False) as locked:
         record(by, "plan.remove", locked, before=locked.to_audit())
         locked.delete()
 
@@ -220,7 +221,7 @@ def remove_old() -> None:
 
 
 @contextmanager
-def _unused(plan: MigrationPlan, *, settled: bool = True) -> Iterator[MigrationPlan]:
+def unused(plan: MigrationPlan, *, settled: bool = True) -> Iterator[MigrationPlan]:
     """The plan's row, locked until the end of the block. Raises Conflict where it cannot be changed now."""
     with transaction.atomic():
         locked = MigrationPlan.objects.select_for_update().select_related("team", "pair").get(pk=plan.pk)

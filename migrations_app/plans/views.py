@@ -19,8 +19,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from audit.actor import Actor
 from migrations_app.engines import ForeseesObjects, engine_for
 from migrations_app.models import ConflictPolicy
-from migrations_app.plans import contents, export, reading, services
-from migrations_app.plans.models import MigrationPlan, PlannedObject
+from migrations_app.plans import contents, export, reading, services, suggesting
+from migrations_app.plans.models import MigrationPlan, PlannedObject, SuggestionState
 from migrations_app.plans.reading import Filters
 from teams import access
 from teams.access import Action
@@ -29,6 +29,8 @@ from teams.refusals import Refusal
 PLANS_PER_PAGE = 50
 # Of what would be missing, and of the objects that refer to one thing; the API has them all.
 LACKS_SHOWN = 20
+# The others are on their own page.
+SUGGESTIONS_SHOWN = 5
 
 
 def _plans() -> Any:
@@ -66,6 +68,9 @@ def plan_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         "bytes": sum(each["capacity_bytes"] for each in plan.claims),
         "chosen": _chosen_options(plan),
     }
+    if plan.spec["namespace_mapping"]:
+        context["suggested"] = suggesting.counts(plan)
+        context["suggestions"] = suggesting.shown(plan, SuggestionState.OPEN)[:SUGGESTIONS_SHOWN]
     if resource := request.GET.get("resource", ""):
         context |= {"open": resource, "rows": _rows(request, plan, filters, resource)}
     return render(request, "plans/plan_detail.html", context)

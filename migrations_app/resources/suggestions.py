@@ -11,11 +11,11 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jsonpointer import escape
+from jsonpointer import JsonPointer, escape
 
 from migrations_app.resources.marks import key_of, type_of
 from migrations_app.resources.shapes import containers, items, pod_specs, section
@@ -30,13 +30,18 @@ BUILT_IN = re.compile(r"[^.]*$|.*\.(k8s|openshift)\.io$")
 
 @dataclass(frozen=True)
 class Suggestion:
-    """One text that may have to change. `rule` is a rule as `rules.parse` reads it; None where a person has to act."""
+    """One text that may have to change; `by_hand` where a person has to act, as no rule may touch it."""
 
     key: Key
     path: str
     before: str
     after: str
-    rule: Object | None
+    by_hand: bool = False
+
+    @property
+    def rule(self) -> Object | None:
+        """As `rules.parse` reads it; None where a person has to act."""
+        return None if self.by_hand else rule_for(self.key, self.path, self.before, self.after)
 
 
 def suggestions(objects: Iterable[Object], spec: Spec) -> list[Suggestion]:
@@ -48,6 +53,23 @@ def suggestions(objects: Iterable[Object], spec: Spec) -> list[Suggestion]:
     services = {key_of(obj)[2:] for obj in given if type_of(obj) == ("", "Service")}
     names = _Names(mapping, services)
     return [each for obj in given for each in _of(obj, names)]
+
+
+def unsettled(pairs: Sequence[tuple[Object, Object]], spec: Spec) -> list[Suggestion]:
+    """Suggestions for objects, each given with what it is to be, whose text no mapping and no rule changes already."""
+    wanted = {key_of(source): there for source, there in pairs}
+    found = suggestions((source for source, _there in pairs), spec)
+    return [each for each in found if JsonPointer(each.path).get(wanted[each.key], None) == each.before or each.by_hand]
+
+
+def rule_for(key: Key, path: str, before: str, after: str) -> Object:
+    """A rule for this place only, which does nothing where the text has changed since."""
+    group, kind, namespace, name = key
+    conditions: Object = {"kinds": [f"{kind}.{group}" if group else kind], "names": [name]}
+    if namespace:
+        conditions["namespaces"] = [namespace]
+    patches = [{"op": "test", "path": path, "value": before}, {"op": "replace", "path": path, "value": after}]
+    return {"name": f"{kind} {name}: {path}", "conditions": conditions, "patches": patches}
 
 
 class _Names:
@@ -81,7 +103,7 @@ def _of(obj: Object, names: _Names) -> Iterator[Suggestion]:
         if alone and text in names.mapping:
             after = names.mapping[text]
         if after != text:
-            yield Suggestion(key_of(obj), path, text, after, _rule(obj, path, text, after))
+            yield Suggestion(key_of(obj), path, text, after)
 
 
 def _texts(obj: Object) -> Iterator[tuple[str, str, bool]]:
@@ -138,14 +160,4 @@ def _of_secret(obj: Object, names: _Names) -> Iterator[Suggestion]:
             continue
         if names.renamed(text) != text:
             said = "(not shown) It names a Service of a namespace that is called differently there."
-            yield Suggestion(key_of(obj), f"/data/{escape(key)}", said, "(not shown) Change it by hand.", None)
-
-
-def _rule(obj: Object, path: str, before: str, after: str) -> Object:
-    """A rule for this place only, which does nothing where the text has changed since."""
-    group, kind, namespace, name = key_of(obj)
-    conditions: Object = {"kinds": [f"{kind}.{group}" if group else kind], "names": [name]}
-    if namespace:
-        conditions["namespaces"] = [namespace]
-    patches = [{"op": "test", "path": path, "value": before}, {"op": "replace", "path": path, "value": after}]
-    return {"name": f"{kind} {name}: {path}", "conditions": conditions, "patches": patches}
+            yield Suggestion(key_of(obj), f"/data/{escape(key)}", said, "(not shown) Change it by hand.", by_hand=True)

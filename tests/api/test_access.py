@@ -172,6 +172,8 @@ RULES = [
     Rule("GET", "/plans/{plan}/objects/{object}/", None, VIEW),
     Rule("GET", "/plans/{plan}/objects/{object}/yaml/", None, OPERATE),
     Rule("GET", "/plans/{plan}/lacks/", None, VIEW),
+    Rule("GET", "/plans/{plan}/suggestions/", None, VIEW),
+    Rule("POST", "/plans/{plan}/decide-suggestions/", {"state": "dismissed"}, OPERATE),
     Rule("GET", "/plans/{plan}/checks/", None, VIEW),
     Rule("POST", "/plans/{plan}/choose/", {"kinds": ["secrets"], "included": False}, OPERATE),
     Rule("POST", "/plans/{plan}/look-again/", {}, OPERATE),

@@ -46,7 +46,7 @@ def test_a_list_of_plans_is_short_and_a_plan_is_whole(world: Company, alice: Cal
     listed = alice.get("/plans/").json()["results"][0]
     shown = alice.get(f"/plans/{world.plan.pk}/").json()
     assert listed.items() <= shown.items()
-    assert shown.keys() - listed.keys() == {"counts", "kinds", "claims", "obstacles"}
+    assert shown.keys() - listed.keys() == {"counts", "kinds", "claims", "suggestions", "obstacles"}
     assert shown["counts"]["create"] == 4
     assert shown["counts"]["left-out"] == 1
     assert shown["objects_total"] == shown["objects_done"] == 8
@@ -174,3 +174,24 @@ def test_old_plans_go_unless_a_migration_came_of_them(world: Company) -> None:
     services.remove_old()
     assert set(MigrationPlan.objects.all()) == {used, young}
     assert young.objects_planned.filter(action=PlannedAction.CREATE).exists()
+
+
+def test_suggestions_are_read_and_decided(world: Company, alice: Caller) -> None:
+    open_, secret = factories.suggestions(world.plan)
+    at = f"/plans/{world.plan.pk}/suggestions/"
+    decide = f"/plans/{world.plan.pk}/decide-suggestions/"
+    found = alice.get(f"{at}?state=open").json()["results"]
+    assert [each["id"] for each in found] == [open_.pk, secret.pk]
+    assert found[0]["rule"] == open_.rule
+    assert (found[0]["path"], found[0]["before"], found[0]["after"]) == (open_.path, open_.before, open_.after)
+    assert found[1]["rule"] is None
+    refused = alice.post(decide, {"state": "taken", "suggestions": [secret.pk]})
+    assert refused.status_code == 400
+    assert refused.json()["errors"][0]["pointer"] == "/suggestions"
+    assert alice.post(decide, {"state": "taken", "suggestions": [0]}).status_code == 400
+    assert alice.post(decide, {"state": "nonsense"}).status_code == 400
+    plan = alice.post(decide, {"state": "taken"}).json()
+    assert plan["status"] == "InProgress"
+    assert plan["suggestions"] == {"open": 1, "taken": 1, "dismissed": 0}
+    assert plan["transformations"] == [{"name": "Suggested names of Services", "rules": [open_.rule]}]
+    assert alice.post(decide, {"state": "open"}).status_code == 409, "it is being computed"

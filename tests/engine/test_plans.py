@@ -11,9 +11,9 @@ import pytest
 from django.utils import timezone
 
 from migrations_app.models import Migration
-from migrations_app.plans import compute, services
-from migrations_app.plans.models import MigrationPlan, PlannedAction, PlanStatus, PlanStep
-from tests.engine.conftest import Estate
+from migrations_app.plans import compute, contents, services, suggesting
+from migrations_app.plans.models import MigrationPlan, PlannedAction, PlanStatus, PlanStep, SuggestionState
+from tests.engine.conftest import MAPPED, Estate
 
 
 def made(estate: Estate, **fields: Any) -> MigrationPlan:
@@ -149,3 +149,35 @@ def test_a_migration_does_exactly_what_its_plan_said(estate: Estate) -> None:
     assert estate.objects("prod", "routes.route.openshift.io") == {}
     said = {(row.kind, row.name) for row in plan.objects_planned.filter(included=True).exclude(name="wp")}
     assert {(row.kind, row.name) for row in done.resources.exclude(kind="PersistentVolumeClaim")} == said
+
+
+def test_suggestions_are_found_taken_over_and_migrated_with(estate: Estate) -> None:
+    """The blog's database is named with its namespace, which is called differently on the destination."""
+    deployment = estate.on("dev").get("deployments.apps", "wordpress", "cms")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    env = [*container["env"], {"name": "SEARCH", "value": "http://search.cms.svc:9200"}]
+    body = {"spec": {"template": {"spec": {"containers": [container | {"env": env}]}}}}
+    estate.on("dev").patch("deployments.apps", "wordpress", "cms", body)
+    mapped = {"namespace_mapping": {"cms": MAPPED}}
+    plan = computed(made(estate, **mapped))
+    found = {row.before: row for row in plan.suggestions.all()}
+    row = found["http://search.cms.svc:9200"]
+    assert (row.kind, row.name, row.after) == ("Deployment", "wordpress", f"http://search.{MAPPED}.svc:9200")
+    others = [each.pk for text, each in found.items() if text != row.before]
+
+    suggesting.decide(plan, SuggestionState.DISMISSED, suggestions=others, by=estate.by)
+    plan = suggesting.decide(plan, SuggestionState.TAKEN, suggestions=[row.pk], by=estate.by)
+    plan = computed(plan)
+    assert plan.status == PlanStatus.READY
+    assert {each.pk: each.state for each in plan.suggestions.all()} == {
+        row.pk: "taken", **dict.fromkeys(others, "dismissed")
+    }  # fmt: skip
+    deployed = plan.objects_planned.get(resource="deployments.apps", name="wordpress")
+    texts = contents.texts(deployed)
+    assert f"http://search.{MAPPED}.svc:9200" in texts.wanted
+    assert "http://search.cms.svc:9200" in texts.source
+
+    plan = computed(services.look_again(plan, by=estate.by))
+    assert suggesting.counts(plan) == {"open": 0, "taken": 1, "dismissed": len(others)}
+    again = computed(made(estate, **mapped, transformations=plan.spec["transformations"]))
+    assert row.before not in {each.before for each in again.suggestions.all()}, "a rule changes it already"

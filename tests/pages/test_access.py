@@ -109,6 +109,7 @@ TABLE: dict[str, list[Ask]] = {
     "plan-choose": [Ask(OPERATE_POST, "plan", "post", (("resource", "secrets"), ("whole", "0")))],
     "plan-object": [Ask(VIEW, "planned-object")],
     "plan-object-yaml": [Ask(OPERATE, "planned-object")],
+    "plan-suggestions": [Ask(VIEW, "plan"), Ask(OPERATE_POST, "plan", "post", (("dismiss", "all"),))],
     "plan-checks": [Ask(VIEW, "plan")],
     # The clusters cannot be asked here, so that there is nothing to send.
     "plan-export": [Ask(OPERATE_POST, "plan"), Ask(ADMINISTER_POST, "plan", "get", (("secrets", "1"),))],

@@ -25,6 +25,7 @@ from migrations_app.resources.marks import key_of
 from migrations_app.resources.references import references
 from migrations_app.resources.rules import RuleError
 from migrations_app.resources.spec import Spec
+from migrations_app.resources.suggestions import Suggestion, unsettled
 from migrations_app.resources.transform import transformed
 
 Object = dict[str, Any]
@@ -48,10 +49,14 @@ def foresee(pair: ClusterPair, spec: Spec, *, migration_id: str) -> list[Foresee
             continue
         originals[id(wanted)] = obj
         made.append(wanted)
+    proposed: dict[Key, list[Suggestion]] = {}
+    for each in unsettled([(originals[id(wanted)], wanted) for wanted in made], spec):
+        proposed.setdefault(each.key, []).append(each)
     for wanted in order.ordered(made):
         obj = originals[id(wanted)]
         key = key_of(obj)
-        told = {"needs": _needs(obj), "missing": missing.get(key, []), "notes": notes.get(key, [])}
+        told: dict[str, Any] = {"needs": _needs(obj), "missing": missing.get(key, []), "notes": notes.get(key, [])}
+        told["suggestions"] = proposed.get(key, [])
         found.append(_foreseen(obj, wanted, discovery, **told))
     for left in collected.left_out:
         group, kind = left.key[:2]
