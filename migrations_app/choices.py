@@ -17,7 +17,7 @@ from migrations_app.resources.selection import Chooser
 from migrations_app.resources.spec import ConflictPolicy, Selection, Spec
 from migrations_app.transformations import services as transformations
 from teams.models import Team
-from teams.refusals import Refusal
+from teams.refusals import Refusal, WrongFields, messages
 
 NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 HOST = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -40,13 +40,15 @@ def checked(team: Team, namespaces: Iterable[str], choices: Mapping[str, Any]) -
     Among `transformations` may be names or ids of the team's, which are replaced by what they say now. Raises Refusal
     with everything that is wrong, by field.
     """
-    errors: dict[str, list[str]] = {}
+    errors: dict[str, Any] = {}
     chosen = _checked_namespaces(namespaces, errors)
     given = _with_rules(team, choices, errors)
     for name, check in CHECKS.items():
         if name in given:
             try:
                 check(given[name])
+            except WrongFields as error:
+                errors[name] = error.errors
             except ValueError as error:
                 errors.setdefault(name, []).append(str(error))
     spec = None
@@ -54,7 +56,7 @@ def checked(team: Team, namespaces: Iterable[str], choices: Mapping[str, Any]) -
         spec = Spec.from_dict({**given, "namespaces": chosen})
         _check_together(spec, errors)
     if errors or spec is None:
-        raise Refusal(" ".join(message for messages in errors.values() for message in messages), dict(errors))
+        raise Refusal(" ".join(messages(errors)), dict(errors))
     return spec
 
 
@@ -77,7 +79,7 @@ def asked_of(
     return spec
 
 
-def _with_rules(team: Team, choices: Mapping[str, Any], errors: dict[str, list[str]]) -> dict[str, Any]:
+def _with_rules(team: Team, choices: Mapping[str, Any], errors: dict[str, Any]) -> dict[str, Any]:
     """The choices with the rules of the transformations that are only named."""
     given = dict(choices)
     named = given.get("transformations")
@@ -92,7 +94,7 @@ def _with_rules(team: Team, choices: Mapping[str, Any], errors: dict[str, list[s
     return given
 
 
-def _checked_namespaces(namespaces: Iterable[str], errors: dict[str, list[str]]) -> list[str]:
+def _checked_namespaces(namespaces: Iterable[str], errors: dict[str, Any]) -> list[str]:
     chosen = list(dict.fromkeys(name.strip() for name in namespaces if name.strip()))
     if not chosen:
         errors["namespaces"] = [_("Name at least one namespace.")]
@@ -109,7 +111,7 @@ def _wrong_namespace(name: str) -> str:
     return ""
 
 
-def _check_together(spec: Spec, errors: dict[str, list[str]]) -> None:
+def _check_together(spec: Spec, errors: dict[str, Any]) -> None:
     """What no field is wrong about alone."""
     if not spec.include_volumes and not spec.include_resources:
         errors["include_resources"] = [_("Nothing would move: include volumes, resources, or both.")]
@@ -180,13 +182,24 @@ def _selection(given: Any) -> None:
     if unknown := sorted(str(name) for name in given if name not in known):
         message = _("A selection has no %(unknown)s; it has %(known)s.")
         raise ValueError(message % {"unknown": ", ".join(unknown), "known": ", ".join(known)})
-    if not isinstance(given.get("label_selector", ""), str):
-        raise ValueError(_("A label selector is a text, such as app=web,tier in (a, b)."))
-    if not isinstance(given.get("include_owned", False), bool):
-        raise ValueError(_("include_owned is true or false."))
-    for name in ("exclude_selectors", "include_kinds", "exclude_kinds", "include_objects", "exclude_objects"):
-        _texts(given.get(name, ()))
-    Chooser(Spec.from_dict({"namespaces": (), "selection": given}).selection)
+    wrong = {name: [said] for name in given if (said := _wrong_selection(name, given[name]))}
+    if wrong:
+        raise WrongFields(wrong)
+
+
+def _wrong_selection(name: str, value: Any) -> str:
+    """What is wrong with one field of a selection."""
+    if name == "label_selector" and not isinstance(value, str):
+        return _("A label selector is a text, such as app=web,tier in (a, b).")
+    if name == "include_owned" and not isinstance(value, bool):
+        return _("include_owned is true or false.")
+    try:
+        if name not in ("label_selector", "include_owned"):
+            _texts(value)
+        Chooser(Spec.from_dict({"namespaces": (), "selection": {name: value}}).selection)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _transformations(given: Any) -> None:

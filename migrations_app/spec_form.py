@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from clusters.models import ClusterPair, Engine
 from migrations_app.choices import ACCESS_MODES
 from migrations_app.models import ConflictPolicy
 from migrations_app.resources.spec import Selection, Spec
-from migrations_app.stork_options import NOT_OF_STORK
+from migrations_app.stork_options import NOT_OF_STORK, OPTIONS, Option, Takes, require_known
 from migrations_app.transformations.models import ResourceTransformation
+from teams.refusals import WrongFields
 
 ACCESS_MODE = "access_mode:"
 SELECTION = tuple(Selection.__dataclass_fields__)
@@ -53,6 +56,49 @@ class MappingField(LinesField):
         return found
 
 
+class RulesField(forms.MultipleChoiceField):
+    """Transformations of the team by their names; rules that none of them has are carried along themselves, as JSON."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(required=False, widget=forms.CheckboxSelectMultiple, **options)
+
+    def offer(self, names: Iterable[str], given: Iterable[str]) -> None:
+        """The team's, and the rules that are given themselves."""
+        found = {name: name for name in names}
+        for value in given:
+            if (rules := _rules_in(value)) is not None:
+                n = len(rules["rules"])
+                said = ngettext("%(name)s (%(n)s rule)", "%(name)s (%(n)s rules)", n)
+                found[value] = said % {"name": rules["name"], "n": n}
+        self.choices = list(found.items())
+
+    def clean(self, value: Any) -> list[Any]:
+        return [_rules_in(each) or each for each in super().clean(value)]
+
+
+def _rules_in(value: str) -> dict[str, Any] | None:
+    """Rules under a name, where the text is such; None for a mere name."""
+    try:
+        found = json.loads(value)
+    except ValueError:
+        return None
+    fits = isinstance(found, dict) and isinstance(found.get("name"), str) and isinstance(found.get("rules"), list)
+    return found if fits else None
+
+
+def stork_field(option: Option) -> forms.Field:
+    """The field of an option of Stork, under Stork's own name for it."""
+    told: dict[str, Any] = {"label": option.name, "help_text": option.meaning}
+    match option.takes:
+        case Takes.SWITCH:
+            return forms.BooleanField(required=False, initial=option.default, **told)
+        case Takes.NAMES:
+            return LinesField(**told)
+        case Takes.LABELS:
+            return MappingField(**told)
+    return forms.CharField(required=False, max_length=253, **told)
+
+
 class SpecForm(forms.Form):
     """The options. What the pair's engine cannot do is not offered."""
 
@@ -88,12 +134,7 @@ class SpecForm(forms.Form):
     include_owned = forms.BooleanField(
         label=_("Also objects that controllers would make again from their owners"), required=False
     )
-    transformations = forms.MultipleChoiceField(
-        label=_("Rules"),
-        required=False,
-        widget=forms.CheckboxSelectMultiple,
-        help_text=_("Applied after all mappings."),
-    )
+    transformations = RulesField(label=_("Rules"), help_text=_("Applied after all mappings."))
     conflict_policy = forms.ChoiceField(
         label=_("A different object of the same name on the destination"),
         choices=ConflictPolicy.choices,
@@ -108,22 +149,25 @@ class SpecForm(forms.Form):
 
     def __init__(self, *args: Any, pair: ClusterPair, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.initial = dict(self.initial)
         for mode in ACCESS_MODES:
             others = [(each, each) for each in ACCESS_MODES if each != mode]
             self.fields[ACCESS_MODE + mode] = forms.ChoiceField(
-                label=_("%(mode)s becomes") % {"mode": mode},
-                required=False,
-                choices=[("", _("the same")), *others],
-                initial=(kwargs.get("initial") or {}).get("access_mode_mapping", {}).get(mode, ""),
+                label=_("%(mode)s becomes") % {"mode": mode}, required=False, choices=[("", _("the same")), *others]
             )
-        rules = ResourceTransformation.objects.filter(team=pair.team).values_list("name", flat=True)
-        self.fields["transformations"].choices = [(name, name) for name in rules]  # type: ignore[attr-defined]
+        self.fields.update({each.name: stork_field(each) for each in OPTIONS})
+        rules = self.fields["transformations"]
+        assert isinstance(rules, RulesField)
+        names = list(ResourceTransformation.objects.filter(team=pair.team).values_list("name", flat=True))
+        kept = self.initial.get("transformations", ())
+        self.initial["transformations"] = [each["name"] if each["name"] in names else json.dumps(each) for each in kept]
+        rules.offer(names, self["transformations"].value() or ())
         for name in self._beyond(pair):
             del self.fields[name]
 
     def _beyond(self, pair: ClusterPair) -> list[str]:
         if pair.engine != Engine.PORTWORX:
-            return []
+            return [each.name for each in OPTIONS]
         missing = {*NOT_OF_STORK, *(name for name in self.fields if name.startswith(ACCESS_MODE))}
         return [name for name in self.fields if name in missing]
 
@@ -135,6 +179,7 @@ class SpecForm(forms.Form):
             (_("Selection"), [name for name in SELECTION if name in self.fields]),
             (_("Rules"), ["transformations"]),
             (_("Conflicts and purge"), ["conflict_policy", "purge_deleted_resources"]),
+            (_("Options of Stork"), [each.name for each in OPTIONS]),
         )
         found = []
         for title, names in groups:
@@ -146,6 +191,20 @@ class SpecForm(forms.Form):
     def _access_modes(self) -> list[str]:
         return [name for name in self.fields if name.startswith(ACCESS_MODE)]
 
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        try:
+            require_known(self._stork_options(cleaned))
+        except WrongFields as error:
+            for name, messages in error.errors.items():
+                self.add_error(name, messages)
+        return cleaned
+
+    def _stork_options(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Those that say something else than Stork would do anyway."""
+        asked = [each for each in OPTIONS if each.name in given and each.says_something(given[each.name])]
+        return {each.name: given[each.name] for each in asked}
+
     def options(self) -> dict[str, Any]:
         """The fields of a Spec that were given, by their names there."""
         given = self.cleaned_data
@@ -156,16 +215,20 @@ class SpecForm(forms.Form):
         modes = {name.removeprefix(ACCESS_MODE): given.get(name) for name in self._access_modes()}
         found["access_mode_mapping"] = {mode: becomes for mode, becomes in modes.items() if becomes}
         found["selection"] = {name: given[name] for name in SELECTION if given.get(name)}
+        if stork := self._stork_options(given):
+            found["stork_options"] = stork
         return found
 
     @staticmethod
     def initial_of(spec: Spec) -> dict[str, Any]:
-        """What the fields show for a spec: to do the same again, or nearly. Rules are found again by their names."""
+        """What the fields show for a spec: to do the same again, or nearly.
+
+        Rules that the team has under their name are those as they are now.
+        """
         given = spec.to_dict()
-        selection = given.pop("selection")
-        return {**given, **selection, "transformations": [each["name"] for each in given["transformations"]]}
+        modes = {ACCESS_MODE + mode: becomes for mode, becomes in given.pop("access_mode_mapping").items()}
+        return {**given, **given.pop("selection"), **given.pop("stork_options"), **modes}
 
 
 def _is_said(bound: forms.BoundField) -> bool:
-    value = bound.value()
-    return bool(bound.errors) or (bool(value) and str(value) not in ("False", ConflictPolicy.REFUSE.value))
+    return bool(bound.errors) or (bound.value() or "") != (bound.field.initial or "")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from django.utils.functional import Promise
@@ -12,19 +14,85 @@ from django.utils.translation import gettext_lazy
 
 from clusters.models import ClusterPair, Engine
 from migrations_app.resources.spec import ConflictPolicy, Spec
-from teams.refusals import Refusal
+from teams.refusals import Refusal, WrongFields, messages
 
-# Fields of a Migration's spec that no other engine knows, spelled as Stork spells them, and what each takes.
-NAMES = ("adminClusterPair", "preExecRule", "postExecRule")
-SWITCHES = (
-    "skipServiceUpdate",
-    "includeNetworkPolicyWithCIDR",
-    "skipDeletedNamespaces",
-    "ignoreOwnerReferencesCheck",
+
+class Takes(Enum):
+    """What an option of Stork takes."""
+
+    NAME = "the name of an object"
+    SWITCH = "true or false"
+    NAMES = "a list of names"
+    LABELS = "labels with their values"
+
+
+@dataclass(frozen=True)
+class Option:
+    """A field of a Migration's spec that no other engine knows, spelled as Stork spells it."""
+
+    name: str
+    takes: Takes
+    meaning: Promise
+    # Of a switch: what Stork does unless it is told.
+    default: bool = False
+
+    def says_something(self, value: Any) -> bool:
+        """Whether a value is anything else than what Stork takes it to be when the option is left out."""
+        return bool(value) != self.default if self.takes is Takes.SWITCH else bool(value)
+
+
+OPTIONS = (
+    Option(
+        "adminClusterPair",
+        Takes.NAME,
+        gettext_lazy("ClusterPair in Stork's admin namespace: for cluster-scoped objects, namespaces, PVs and PVCs."),
+    ),
+    Option("preExecRule", Takes.NAME, gettext_lazy("Rule in the Migration's namespace, run before the volumes.")),
+    Option(
+        "postExecRule",
+        Takes.NAME,
+        gettext_lazy("Rule in the Migration's namespace, run as soon as the volumes' snapshots are triggered."),
+    ),
+    Option(
+        "transformSpecs",
+        Takes.NAMES,
+        gettext_lazy("ResourceTransformation, one at most: it must be there and Ready in each namespace."),
+    ),
+    Option(
+        "namespaceSelectors",
+        Takes.LABELS,
+        gettext_lazy("Also the namespaces that have any of these labels. One per line: team = content"),
+    ),
+    Option(
+        "includeOptionalResourceTypes",
+        Takes.NAMES,
+        gettext_lazy("Kinds that Stork leaves out unless asked, one per line. It knows but one: Job"),
+    ),
+    Option(
+        "skipServiceUpdate",
+        Takes.SWITCH,
+        gettext_lazy("Services are sent as they are on the source, with its cluster IPs."),
+    ),
+    Option(
+        "includeNetworkPolicyWithCIDR",
+        Takes.SWITCH,
+        gettext_lazy("Also NetworkPolicies with an ipBlock; their addresses are the source's."),
+    ),
+    Option(
+        "skipDeletedNamespaces",
+        Takes.SWITCH,
+        gettext_lazy("A namespace that is gone is a warning. Otherwise the migration fails."),
+        default=True,
+    ),
+    Option(
+        "ignoreOwnerReferencesCheck",
+        Takes.SWITCH,
+        gettext_lazy("Also objects whose owner goes along: controllers may make them a second time."),
+    ),
 )
-LISTS = ("includeOptionalResourceTypes", "transformSpecs")
-MAPPINGS = ("namespaceSelectors",)
-OPTIONS = (*NAMES, *SWITCHES, *LISTS, *MAPPINGS)
+BY_NAME = {each.name: each for each in OPTIONS}
+# How Stork spells the only kind that it takes when asked.
+OPTIONAL_KINDS = ("Job", "Jobs")
 OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 EQUALITY = re.compile(r"\s*([^\s=!,()]+)\s*==?\s*([^\s=!,()]*)\s*")
 
@@ -57,11 +125,9 @@ def require_fitting(pair: ClusterPair, spec: Spec) -> None:
             message = _("These are options of Stork, and the pair %(pair)s is not of the engine portworx.")
             raise _refusal({"stork_options": [message % {"pair": pair.name}]})
         return
-    wrong = {name: [str(NOT_OF_STORK[name])] for name in _beyond_stork(spec)}
-    if spec.selection.label_selector and equalities(spec.selection.label_selector) is None:
-        wrong["selection"] = [_("Stork takes only labels with their values: app=mysql,tier=database.")]
-    if any(len(equalities(each) or ()) != 1 for each in spec.selection.exclude_selectors):
-        wrong["selection"] = [_("Stork takes one label with its value in each selector that excludes: app=cache.")]
+    wrong: dict[str, Any] = {name: [str(NOT_OF_STORK[name])] for name in _beyond_stork(spec)}
+    if selection := _wrong_selection(spec):
+        wrong["selection"] = selection
     home = pair.stork_namespace
     if home != pair.stork_admin_namespace and spec.namespaces != (home,):
         said_of_namespaces = _(
@@ -72,6 +138,16 @@ def require_fitting(pair: ClusterPair, spec: Spec) -> None:
         wrong["namespaces"] = [said_of_namespaces % named]
     if wrong:
         raise _refusal(wrong)
+
+
+def _wrong_selection(spec: Spec) -> dict[str, list[str]]:
+    wrong = {}
+    if spec.selection.label_selector and equalities(spec.selection.label_selector) is None:
+        wrong["label_selector"] = [_("Stork takes only labels with their values: app=mysql,tier=database.")]
+    if any(len(equalities(each) or ()) != 1 for each in spec.selection.exclude_selectors):
+        said = _("Stork takes one label with its value in each selector that excludes: app=cache.")
+        wrong["exclude_selectors"] = [said]
+    return wrong
 
 
 def equalities(selector: str) -> dict[str, str] | None:
@@ -93,35 +169,39 @@ def _beyond_stork(spec: Spec) -> list[str]:
 
 
 def require_known(options: Any) -> None:
-    """Raises ValueError, naming every option that Stork does not know or does not take in this form."""
+    """Raises WrongFields, naming every option that Stork does not know or does not take in this form."""
     if not isinstance(options, Mapping):
         raise ValueError(_("The options of Stork are an object, by their names."))
-    wrong = []
-    for name, value in options.items():
-        if name not in OPTIONS:
-            wrong.append(_("%(name)s is not an option of Stork. There are: %(all)s.") % _all(name))
-        elif name in NAMES and not (isinstance(value, str) and (not value or OBJECT_NAME.fullmatch(value))):
-            wrong.append(_("%(name)s takes the name of an object.") % {"name": name})
-        elif name in SWITCHES and not isinstance(value, bool):
-            wrong.append(_("%(name)s takes true or false.") % {"name": name})
-        elif name in LISTS and not _are_texts(value):
-            wrong.append(_("%(name)s takes a list of names.") % {"name": name})
-        elif name in MAPPINGS and not (isinstance(value, Mapping) and _are_texts([*value.keys(), *value.values()])):
-            wrong.append(_("%(name)s takes labels with their values.") % {"name": name})
-    transforms = options.get("transformSpecs")
-    if isinstance(transforms, list | tuple) and len(transforms) > 1:
-        wrong.append(_("Stork takes one ResourceTransformation at most (transformSpecs)."))
+    wrong = {str(name): [said] for name, value in options.items() if (said := _what_is_wrong(name, value))}
     if wrong:
-        raise ValueError(" ".join(wrong))
+        raise WrongFields(wrong)
 
 
-def _all(name: str) -> dict[str, str]:
-    return {"name": name, "all": ", ".join(OPTIONS)}
+def _what_is_wrong(name: Any, value: Any) -> str:
+    if name not in BY_NAME:
+        message = _("%(name)s is not an option of Stork. There are: %(all)s.")
+        return message % {"name": name, "all": ", ".join(BY_NAME)}
+    match BY_NAME[name].takes:
+        case Takes.NAME if not (isinstance(value, str) and (not value or OBJECT_NAME.fullmatch(value))):
+            return _("%(name)s takes the name of an object, such as quiesce-mysql.") % {"name": name}
+        case Takes.SWITCH if not isinstance(value, bool):
+            return _("%(name)s takes true or false.") % {"name": name}
+        case Takes.NAMES if not _are_texts(value):
+            return _("%(name)s takes a list of names.") % {"name": name}
+        case Takes.LABELS if not (isinstance(value, Mapping) and _are_texts([*value.keys(), *value.values()])):
+            return _("%(name)s takes labels with their values.") % {"name": name}
+    if name == "transformSpecs" and len(value) > 1:
+        return _("Stork takes one ResourceTransformation at most (transformSpecs).")
+    if name == "transformSpecs" and not all(OBJECT_NAME.fullmatch(each) for each in value):
+        return _("%(name)s takes the name of an object, such as quiesce-mysql.") % {"name": name}
+    if name == "includeOptionalResourceTypes" and (unknown := [each for each in value if each not in OPTIONAL_KINDS]):
+        return _("Stork leaves out unless asked only Job, not %(kinds)s.") % {"kinds": ", ".join(unknown)}
+    return ""
 
 
 def _are_texts(values: Any) -> bool:
     return isinstance(values, list | tuple) and all(isinstance(each, str) for each in values)
 
 
-def _refusal(wrong: dict[str, list[str]]) -> Refusal:
-    return Refusal(" ".join(message for said in wrong.values() for message in said), errors=wrong)
+def _refusal(wrong: dict[str, Any]) -> Refusal:
+    return Refusal(" ".join(messages(wrong)), errors=wrong)

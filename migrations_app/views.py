@@ -18,7 +18,7 @@ from audit.actor import Actor
 from audit.reading import readable
 from clusters import services as cluster_services
 from clusters.models import Checked, Cluster, ClusterPair, Health, ObjectStore
-from migrations_app import by_hand, events, services, way_back
+from migrations_app import asked, by_hand, events, services, way_back
 from migrations_app.engines import Plan
 from migrations_app.forms import MigrationFilter, MigrationForm
 from migrations_app.models import FINISHED, Migration, Status
@@ -101,6 +101,7 @@ def migration_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         "resources": migration.resources.all(),
         "events": shown,
         "has_earlier": bool(shown) and shown[0].seq > 1,
+        "chosen": asked.in_words(migration.pair, migration.spec()),
         "commands": by_hand.commands(migration),
         "plan": MigrationPlan.objects.filter(migration=migration).only("pk", "spec", "name").first(),
         "may_operate_here": access.may(request.user, Action.OPERATE, migration.team),

@@ -15,13 +15,18 @@ TOKEN_LIVES = [("30", _("30 days")), ("90", _("90 days")), ("365", _("1 year")),
 
 def add_refusal(form: forms.BaseForm, refusal: Refusal) -> None:
     """Show what a service refused at the fields that it names, or above the form."""
-    shown = False
-    for name, messages in refusal.errors.items():
-        for message in messages:
-            form.add_error(name if name in form.fields else None, message)
-            shown = True
-    if not shown:
+    if not refusal.errors:
         form.add_error(None, str(refusal))
+    _add_errors(form, refusal.errors)
+
+
+def _add_errors(form: forms.BaseForm, errors: dict[str, Any]) -> None:
+    for name, said in errors.items():
+        if isinstance(said, dict):
+            _add_errors(form, said)
+            continue
+        for message in said:
+            form.add_error(name if name in form.fields else None, message)
 
 
 class TeamChoice(forms.ModelChoiceField):

@@ -199,8 +199,8 @@ class SuggestionSerializer(serializers.ModelSerializer[PlanSuggestion]):
     class Meta:
         model = PlanSuggestion
         fields = (
-            "id", "resource", "group", "kind", "source_namespace", "name", "path", "before", "after", "by_hand",
-            "state", "rule",
+            "id", "resource", "group", "kind", "source_namespace", "name", "path", "about", "before", "after",
+            "by_hand", "state", "rule",
         )  # fmt: skip
 
     @extend_schema_field(serializers.JSONField(allow_null=True))

@@ -197,6 +197,8 @@ class PlanSuggestion(models.Model):
     name = models.CharField(_("name"), max_length=253)
     # A JSON pointer.
     path = models.TextField(_("path"))
+    # What the path points to, where its numbers alone would say little.
+    about = models.TextField(_("what it is"), blank=True)
     before = models.TextField(_("text now"))
     after = models.TextField(_("text proposed"))
     # No rule may touch it: a person has to.

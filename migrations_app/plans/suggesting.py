@@ -37,8 +37,8 @@ def write(plan: MigrationPlan, foreseen: Iterable[Foreseen]) -> None:
     for order, (each, suggestion) in enumerate(found):
         group, kind, namespace, name = each.key
         row = known.pop((each.resource, namespace, name, suggestion.path), None)
-        values = (order, suggestion.before, suggestion.after, suggestion.by_hand)
-        if row is not None and (row.order, row.before, row.after, row.by_hand) == values:
+        texts = (suggestion.before, suggestion.after, suggestion.by_hand)
+        if row is not None and (row.order, row.about, *_texts(row)) == (order, suggestion.about, *texts):
             continue
         if row is None:
             row = PlanSuggestion(plan=plan, resource=each.resource, group=group, kind=kind, path=suggestion.path)
@@ -46,15 +46,20 @@ def write(plan: MigrationPlan, foreseen: Iterable[Foreseen]) -> None:
             new.append(row)
         else:
             moved.append(row)
-        if (row.before, row.after, row.by_hand) != values[1:]:
+        if _texts(row) != texts:
             row.state = SuggestionState.OPEN
-        row.order, row.before, row.after, row.by_hand = values
+        row.order, row.about = order, suggestion.about
+        row.before, row.after, row.by_hand = texts
     # A text that a rule changes is not found any more: of the others nothing is left to say.
     gone = [row.pk for row in known.values() if row.state == SuggestionState.OPEN]
     PlanSuggestion.objects.filter(pk__in=gone).delete()
     PlanSuggestion.objects.bulk_create(new, batch_size=ROWS_AT_ONCE, ignore_conflicts=True)
-    fields = ["order", "before", "after", "by_hand", "state"]
+    fields = ["order", "about", "before", "after", "by_hand", "state"]
     PlanSuggestion.objects.bulk_update(moved, fields, batch_size=ROWS_AT_ONCE)
+
+
+def _texts(row: PlanSuggestion) -> tuple[str, str, bool]:
+    return row.before, row.after, row.by_hand
 
 
 def shown(plan: MigrationPlan, state: str = "") -> QuerySet[PlanSuggestion]:

@@ -17,8 +17,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from audit.actor import Actor
+from migrations_app import asked
 from migrations_app.engines import ForeseesObjects, engine_for
-from migrations_app.models import ConflictPolicy
 from migrations_app.plans import contents, export, reading, services, suggesting
 from migrations_app.plans.models import MigrationPlan, PlannedObject, SuggestionState
 from migrations_app.plans.reading import Filters
@@ -66,7 +66,7 @@ def plan_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         ),
         "passes": [each for each in plan.checks if each["status"] == "pass"],
         "bytes": sum(each["capacity_bytes"] for each in plan.claims),
-        "chosen": _chosen_options(plan),
+        "chosen": asked.in_words(plan.pair, plan.asked()),
     }
     if plan.spec["namespace_mapping"]:
         context["suggested"] = suggesting.counts(plan)
@@ -93,40 +93,6 @@ def _head(request: HttpRequest, plan: MigrationPlan) -> dict[str, Any]:
 def _rows(request: HttpRequest, plan: MigrationPlan, filters: Filters, resource: str) -> Any:
     given = request.POST if request.method == "POST" else request.GET
     return Paginator(reading.rows(plan, filters, resource), reading.ROWS_PER_PAGE).get_page(given.get("page"))
-
-
-def _chosen_options(plan: MigrationPlan) -> list[tuple[str, list[str]]]:
-    """What was asked for beyond the defaults, in words."""
-    spec = plan.asked()
-    selection = spec.selection
-
-    def arrows(mapping: Any) -> list[str]:
-        return [f"{source or '–'} → {destination or '–'}" for source, destination in mapping.items()]
-
-    found = [
-        (_("Namespaces"), [f"{name} → {spec.namespace_for(name)}" for name in spec.namespaces]),
-        (_("Storage classes"), arrows(spec.storage_class_mapping)),
-        (_("Access modes"), arrows(spec.access_mode_mapping)),
-        (_("Images"), arrows(spec.image_mapping)),
-        (_("Hosts"), arrows(spec.host_mapping)),
-        (_("Label selector"), [selection.label_selector] if selection.label_selector else []),
-        (_("Exclude selectors"), list(selection.exclude_selectors)),
-        (_("Only these kinds"), list(selection.include_kinds)),
-        (_("Without these kinds"), list(selection.exclude_kinds)),
-        (_("Also these objects"), list(selection.include_objects)),
-        (_("Without these objects"), list(selection.exclude_objects)),
-        (_("Rules"), [each["name"] for each in spec.transformations]),
-        (_("Objects that differ on the destination"), [str(ConflictPolicy(spec.conflict_policy).label)]),
-    ]
-    flags = {
-        _("without volumes"): not spec.include_volumes,
-        _("without objects"): not spec.include_resources,
-        _("applications not started"): not spec.start_applications,
-        _("with what controllers would make again"): selection.include_owned,
-        _("what is gone from the source is deleted on the destination"): spec.purge_deleted_resources,
-    }
-    found.append((_("Also"), [str(words) for words, holds in flags.items() if holds]))
-    return [(str(name), values) for name, values in found if values]
 
 
 @require_GET

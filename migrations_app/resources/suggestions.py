@@ -30,13 +30,17 @@ BUILT_IN = re.compile(r"[^.]*$|.*\.(k8s|openshift)\.io$")
 
 @dataclass(frozen=True)
 class Suggestion:
-    """One text that may have to change; `by_hand` where a person has to act, as no rule may touch it."""
+    """One text that may have to change; `by_hand` where a person has to act, as no rule may touch it.
+
+    `about` says what the path points to, where its numbers alone would say little.
+    """
 
     key: Key
     path: str
     before: str
     after: str
     by_hand: bool = False
+    about: str = ""
 
     @property
     def rule(self) -> Object | None:
@@ -98,52 +102,54 @@ def _of(obj: Object, names: _Names) -> Iterator[Suggestion]:
     if (group, kind) == ("", "Secret"):
         yield from _of_secret(obj, names)
         return
-    for path, text, alone in _texts(obj):
+    for path, text, alone, about in _texts(obj):
         after = names.renamed(text)
         if alone and text in names.mapping:
             after = names.mapping[text]
         if after != text:
-            yield Suggestion(key_of(obj), path, text, after)
+            yield Suggestion(key_of(obj), path, text, after, about=about)
 
 
-def _texts(obj: Object) -> Iterator[tuple[str, str, bool]]:
-    """Path and text of each place that is read by programs, and whether a namespace may stand there alone."""
+def _texts(obj: Object) -> Iterator[tuple[str, str, bool, str]]:
+    """Path and text of each place that programs read, whether a namespace may stand there alone, and what it is."""
     group, kind = type_of(obj)
     if (group, kind) == ("", "ConfigMap"):
         for key, text in section(obj, "data").items():
             if isinstance(text, str):
-                yield f"/data/{escape(key)}", text, bool(NAMESPACE_NAMES.search(key))
+                yield f"/data/{escape(key)}", text, bool(NAMESPACE_NAMES.search(key)), ""
         return
     for key, text in section(obj, "metadata", "annotations").items():
         if isinstance(text, str) and not key.endswith("last-applied-configuration"):
-            yield f"/metadata/annotations/{escape(key)}", text, False
+            yield f"/metadata/annotations/{escape(key)}", text, False, ""
     for at, spec in pod_specs(obj):
         for place, container in containers(spec):
             yield from _of_container(
                 container, "/" + f"{at}.{place}".replace(".", "/").replace("[", "/").replace("]", "")
             )
     if (group, kind) == ("", "Service") and isinstance(name := section(obj, "spec").get("externalName"), str):
-        yield "/spec/externalName", name, False
+        yield "/spec/externalName", name, False, ""
     if not BUILT_IN.match(group):
         seen = tuple("/" + at.replace(".", "/") for at, _spec in pod_specs(obj))
         yield from (each for each in _within(obj.get("spec"), "/spec") if not each[0].startswith(seen or ("//",)))
 
 
-def _of_container(container: Object, at: str) -> Iterator[tuple[str, str, bool]]:
+def _of_container(container: Object, at: str) -> Iterator[tuple[str, str, bool, str]]:
+    of = f"of container {container.get('name')}"
     for number, each in enumerate(items(container, "env")):
         if isinstance(text := each.get("value"), str):
-            yield f"{at}/env/{number}/value", text, bool(NAMESPACE_NAMES.search(str(each.get("name"))))
+            name = str(each.get("name"))
+            yield f"{at}/env/{number}/value", text, bool(NAMESPACE_NAMES.search(name)), f"variable {name} {of}"
     for name in ("command", "args"):
         words = container.get(name)
         for number, text in enumerate(words if isinstance(words, list) else ()):
             if isinstance(text, str):
-                yield f"{at}/{name}/{number}", text, False
+                yield f"{at}/{name}/{number}", text, False, f"{name} {of}"
 
 
-def _within(value: Any, at: str, name: str = "") -> Iterator[tuple[str, str, bool]]:
+def _within(value: Any, at: str, name: str = "") -> Iterator[tuple[str, str, bool, str]]:
     """Every text of an operator's own kind; a namespace may stand alone in what is called so."""
     if isinstance(value, str):
-        yield at, value, bool(NAMESPACE_NAMES.search(name))
+        yield at, value, bool(NAMESPACE_NAMES.search(name)), ""
     elif isinstance(value, dict):
         for key, each in value.items():
             yield from _within(each, f"{at}/{escape(str(key))}", str(key))
