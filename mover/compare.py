@@ -7,7 +7,6 @@ The digest that comes out is that of the tree on disk, but for what this process
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import stat
 from collections import deque
@@ -16,21 +15,21 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mover import direct, privileges
-from mover.blocks import BLOCK_BYTES
-from mover.contents import read_content
+from mover import privileges
+from mover.contents import Contents
 from mover.crypto import VolumeKeys
+from mover.destination import Destination
 from mover.digest import TreeDigest
-from mover.entries import DEVICE, DIRECTORY, FILE, HARD_LINK, SYMLINK, Entry, join, readable
-from mover.errors import IntegrityError, SourceUnreadable
+from mover.entries import DEVICE, DIRECTORY, FILE, HARD_LINK, Entry, join, readable
+from mover.errors import IntegrityError
 from mover.journal import JournalReader, whole_entries
 from mover.links import LinkTable
+from mover.metadata import could_not_be_kept, differing, same_thing
 from mover.objectstore import ObjectStore
-from mover.reading import Trouble
 from mover.report import Reporter
 from mover.settings import Settings
 from mover.tree import Volume, apply_metadata
-from mover.writing import Destination
+from mover.trouble import Trouble
 
 _LOOK_AHEAD = 256
 _MOST_DIFFERENCES = 20
@@ -105,7 +104,8 @@ class _Pass:
         self._before_root = before_root
         self._repair_root = repair_root
         # What this pull or an earlier one restored may be opened up for a moment to look into it.
-        self._own = self._repairs or repair_root
+        own = self._repairs or repair_root
+        self._contents = Contents(self._volume, self._keys, self._counters, self._label, own=own)
         self._unkept = Trouble()
         # Devices that this process may not make; further names of theirs cannot be made either.
         self._not_made: set[bytes] = set()
@@ -172,7 +172,7 @@ class _Pass:
         if wanted.kind == FILE:
             self._volume.expect(wanted.size, self._label)
         actual = self._actual(path)
-        if actual is None or not _same_thing(actual[0], wanted):
+        if actual is None or not same_thing(actual[0], wanted):
             if not self._make(path, wanted):
                 return
             actual = self._actual(path)
@@ -252,7 +252,7 @@ class _Pass:
             if status.st_mode & stat.S_IRUSR:
                 entry = self._volume.describe(path, status)
             else:
-                with self._opened_up(path, status):
+                with self._contents.opened_up(path, status):
                     entry = self._volume.describe(path, status)
         except FileNotFoundError:
             return None
@@ -294,7 +294,7 @@ class _Pass:
 
     def _settle(self, path: bytes, actual: Entry, wanted: Entry) -> Entry:
         """The entry for the digest: what is on disk, with what cannot be kept there taken from the journal."""
-        found = _differing(actual, wanted)
+        found = differing(actual, wanted)
         if not found:
             return actual
         if self._repairs:
@@ -304,7 +304,7 @@ class _Pass:
             if again is None:
                 self._differ(path, "is missing")
                 return wanted
-            found = _differing(again[0], wanted)
+            found = differing(again[0], wanted)
             unkept = found
         else:
             with self._volume.reach(path) as reached:
@@ -317,7 +317,7 @@ class _Pass:
         return replace(wanted)
 
     def _check_content(self, path: bytes, entry: Entry, wanted: Entry) -> None:
-        reading = self._pool.submit(self._content, path, wanted.size)
+        reading = self._pool.submit(self._contents.digest, path, wanted.size)
 
         def compare() -> None:
             entry.content = reading.result()
@@ -326,45 +326,6 @@ class _Pass:
             self._digest.add(entry)
 
         self._then(compare)
-
-    def _content(self, path: bytes, size: int) -> bytes:
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        try:
-            with self._opened_up(path, self._volume.status(path)), self._volume.reach(path) as reached:
-                handle = direct.opened(reached, flags) if size > BLOCK_BYTES else os.open(reached, flags)
-        except OSError as error:
-            raise self._unreadable(path, error) from error
-        try:
-            return read_content(handle, self._volume.status_of(handle), size, self._keys, self._counters)
-        except OSError as error:
-            raise self._unreadable(path, error) from error
-        finally:
-            os.close(handle)
-
-    @contextlib.contextmanager
-    def _opened_up(self, path: bytes, status: os.stat_result) -> Iterator[None]:
-        """Readable for this process while the context lasts, where that is its to decide."""
-        mode = stat.S_IMODE(status.st_mode)
-        if (
-            not self._own
-            or mode & stat.S_IRUSR
-            or stat.S_ISLNK(status.st_mode)
-            or privileges.has(privileges.DAC_OVERRIDE)
-        ):
-            yield
-            return
-        with self._volume.reach(path) as reached:
-            os.chmod(reached, mode | stat.S_IRUSR)
-            try:
-                yield
-            finally:
-                os.chmod(reached, mode)
-
-    def _unreadable(self, path: bytes, error: OSError) -> SourceUnreadable:
-        return SourceUnreadable(
-            f"{readable(path)} on volume {self._label} cannot be read: {os.strerror(error.errno or 0)}. "
-            "Run the mover as the files' owner or with the capability DAC_READ_SEARCH, or check the volume's storage."
-        )
 
     def _count(self) -> None:
         # While a restored tree is completed, its files are already counted.
@@ -392,60 +353,3 @@ class _Pass:
                 code="destination-differs",
             )
         self._differences.append(f"{readable(path)} {how}")
-
-
-def _same_thing(actual: Entry, wanted: Entry) -> bool:
-    if actual.kind != wanted.kind:
-        return False
-    if actual.kind == SYMLINK:
-        return actual.target == wanted.target
-    return actual.kind != DEVICE or actual.device == wanted.device
-
-
-def _differing(actual: Entry, wanted: Entry) -> list[str]:
-    """Which kinds of metadata differ."""
-    found = list(_differing_xattrs(actual, wanted)) if actual.xattrs != wanted.xattrs else []
-    if actual.uid != wanted.uid or actual.gid != wanted.gid:
-        found.append("owner")
-    if actual.mode != wanted.mode and wanted.kind != SYMLINK:
-        found.append("mode")
-    if actual.mtime != wanted.mtime:
-        found.append("mtime")
-    return found
-
-
-def _differing_xattrs(actual: Entry, wanted: Entry) -> Iterator[str]:
-    names = actual.xattrs.keys() | wanted.xattrs.keys()
-    spaces = {name.split(".")[0] for name in names if actual.xattrs.get(name) != wanted.xattrs.get(name)}
-    return (f"xattr:{space}" for space in sorted(spaces))
-
-
-def could_not_be_kept(what: str, actual: Entry, wanted: Entry, reached: bytes) -> bool:
-    """Whether a restoration by this process would have left this difference behind at `reached`."""
-    # Others' files have to be somebody's who may act for their owners.
-    others = actual.uid != os.geteuid() and not privileges.has(privileges.FOWNER)
-    if what == "owner":
-        return not privileges.has(privileges.CHOWN)
-    if what == "mtime":
-        return others or _rounded(actual.mtime, wanted.mtime)
-    if what == "mode":
-        permissions = stat.S_IRWXU | stat.S_IRWXG | stat.S_IRWXO
-        special_bits = actual.mode & permissions == wanted.mode & permissions
-        return others or (special_bits and not privileges.has(privileges.FSETID))
-    if what in ("xattr:user", "xattr:system"):
-        return others or not _takes_xattrs(reached, "user." if what == "xattr:user" else "system.posix_acl_")
-    return not privileges.has(privileges.SYS_ADMIN)
-
-
-def _rounded(actual: int, wanted: int) -> bool:
-    """Whether a file system that keeps times less precisely makes the one of the other (both in nanoseconds)."""
-    return any(actual == wanted - wanted % unit for unit in (100, 1_000, 1_000_000, 1_000_000_000, 2_000_000_000))
-
-
-def _takes_xattrs(reached: bytes, space: str) -> bool:
-    """Whether the file system has extended attributes of this kind."""
-    try:
-        os.getxattr(reached, space + ("access" if space.startswith("system.") else "any"), follow_symlinks=False)
-    except OSError as error:
-        return error.errno != errno.ENOTSUP
-    return True

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import stat
+from collections.abc import Iterator
 
-from mover import direct
+from mover import direct, privileges
 from mover.blocks import BLOCK_BYTES, CHUNK_BYTES, ContentDigest, zero_tail_digest
 from mover.buffers import kept
 from mover.crypto import VolumeKeys
-from mover.reading import reading_plan
+from mover.entries import readable
+from mover.errors import SourceUnreadable
 from mover.report import Counters
+from mover.stretches import reading_plan
+from mover.tree import Volume
 
 
 def read_content(handle: int, status: os.stat_result, size: int, keys: VolumeKeys, counters: Counters) -> bytes:
@@ -31,3 +37,55 @@ def read_content(handle: int, status: os.stat_result, size: int, keys: VolumeKey
             content.add(keys.chunk_digest(data[at : at + CHUNK_BYTES]))
         counters.add(bytes_done=len(data))
     return content.finish(size)
+
+
+class Contents:
+    """The files of one volume. Thread-safe."""
+
+    def __init__(self, volume: Volume, keys: VolumeKeys, counters: Counters, label: str, *, own: bool) -> None:
+        """With `own`, files that this process may not read are opened up for the moment."""
+        self._volume = volume
+        self._keys = keys
+        self._counters = counters
+        self._label = label
+        self._own = own
+
+    def digest(self, path: bytes, size: int) -> bytes:
+        """The content digest of a file of `size` bytes; SourceUnreadable when it cannot be read."""
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            with self.opened_up(path, self._volume.status(path)), self._volume.reach(path) as reached:
+                handle = direct.opened(reached, flags) if size > BLOCK_BYTES else os.open(reached, flags)
+        except OSError as error:
+            raise self._unreadable(path, error) from error
+        try:
+            return read_content(handle, self._volume.status_of(handle), size, self._keys, self._counters)
+        except OSError as error:
+            raise self._unreadable(path, error) from error
+        finally:
+            os.close(handle)
+
+    @contextlib.contextmanager
+    def opened_up(self, path: bytes, status: os.stat_result) -> Iterator[None]:
+        """Readable for this process while the context lasts, where that is its to decide."""
+        mode = stat.S_IMODE(status.st_mode)
+        if (
+            not self._own
+            or mode & stat.S_IRUSR
+            or stat.S_ISLNK(status.st_mode)
+            or privileges.has(privileges.DAC_OVERRIDE)
+        ):
+            yield
+            return
+        with self._volume.reach(path) as reached:
+            os.chmod(reached, mode | stat.S_IRUSR)
+            try:
+                yield
+            finally:
+                os.chmod(reached, mode)
+
+    def _unreadable(self, path: bytes, error: OSError) -> SourceUnreadable:
+        return SourceUnreadable(
+            f"{readable(path)} on volume {self._label} cannot be read: {os.strerror(error.errno or 0)}. "
+            "Run the mover as the files' owner or with the capability DAC_READ_SEARCH, or check the volume's storage."
+        )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mover.compare import could_not_be_kept
 from mover.crypto import VolumeKeys
 from mover.entries import DIRECTORY, Entry, Record
 from mover.errors import ForeignContent
 from mover.journal import JournalReader, list_runs, read_manifest, whole_entries
+from mover.metadata import could_not_be_kept
 from mover.objectstore import ObjectStore
 from mover.settings import Settings
 from mover.tree import Volume

@@ -17,7 +17,7 @@ from mover.objectstore import ObjectStore
 from mover.pace import Pace
 from mover.report import Counters
 from mover.s3 import Body
-from mover.writing import Target
+from mover.target import Target
 
 _WORTH_SKIPPING = 512 << 10
 _LONGEST_FETCH = 16 << 20

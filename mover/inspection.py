@@ -31,10 +31,11 @@ from mover.entries import DEVICE, DIRECTORY, FILE, HARD_LINK, SYMLINK, Entry, re
 from mover.errors import DestinationRefused, SourceUnreadable
 from mover.links import LinkTable
 from mover.pull import require_directory
-from mover.reading import Trouble, unchanged
 from mover.report import Reporter
 from mover.settings import DigestSettings
+from mover.steady import unchanged
 from mover.tree import Volume, entry_of
+from mover.trouble import Trouble
 from mover.walking import count, walk
 
 BUCKETS = 4096

@@ -11,7 +11,7 @@ from mover.blocks import CHUNK_BYTES, HOLE, ZEROS, ContentDigest, zero_tail_dige
 from mover.crypto import VolumeKeys
 from mover.entries import VOID, Entry, Record, decode_bytes, encode_bytes, to_record
 from mover.journal import CONTINUE, END
-from mover.reading import Part, StretchRead
+from mover.parts import Part, StretchRead
 
 
 class LargeFile:

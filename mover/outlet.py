@@ -20,7 +20,7 @@ from mover.errors import Superseded
 from mover.journal import JournalWriter, list_runs, pack_name
 from mover.objectstore import ObjectStore
 from mover.pace import Pace
-from mover.reading import Part
+from mover.parts import Part
 from mover.report import Counters
 
 # Something that yields the next part when its turn has come; called in the outlet's thread.

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import os
 import stat
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -17,33 +15,22 @@ from mover.bases import Base, open_bases
 from mover.blocks import BLOCK_BYTES, CHUNK_BYTES, HOLE, ZEROS
 from mover.crypto import VolumeKeys
 from mover.device import volume_at
-from mover.entries import (
-    UNSTABLE,
-    Entry,
-    readable,
-)
+from mover.entries import Entry, readable
 from mover.errors import IntegrityError, SourceUnreadable
 from mover.journal import FORMAT, list_runs, new_run_name
 from mover.largefile import LargeFile
+from mover.largereading import LargeReading
 from mover.links import LinkTable
 from mover.objectstore import ObjectStore
 from mover.outlet import Outlet
 from mover.pace import Pace
-from mover.reading import (
-    BatchItem,
-    FirstLinkVanished,
-    Part,
-    SmallFile,
-    SourceReader,
-    Trouble,
-    reading_plan,
-    settled,
-    unchanged,
-    written_just_now,
-)
+from mover.reading import SourceReader
 from mover.report import Reporter
 from mover.settings import Settings
-from mover.tree import Volume, entry_of
+from mover.smallfiles import BatchItem, FirstLinkVanished, SmallFile, read_batch
+from mover.steady import unchanged
+from mover.tree import Volume
+from mover.trouble import Trouble
 from mover.unchanged import closed_and_unchanged, is_file, same_file
 from mover.walking import count, walk
 
@@ -51,7 +38,6 @@ _BATCH_BYTES = BLOCK_BYTES
 _BATCH_ITEMS = 1024
 # What no earlier run knows.
 _NEW: tuple[None, None] = (None, None)
-_LARGE_ATTEMPTS = 3
 _WHOLE_ATTEMPTS = 5
 
 
@@ -123,6 +109,7 @@ class _Push:
         self._outlet = Outlet(store, keys, run, head, self._counters, settings.workers, Pace(settings.bytes_per_second))
         self._reader = SourceReader(volume, keys, run, settings.volume)
         self._pool = ThreadPoolExecutor(settings.workers, thread_name_prefix="read")
+        self._large = LargeReading(self._reader, self._pool, settings.workers, self._outlet.take)
         self._links = LinkTable()
         self._batch: list[BatchItem] = []
         self._batch_bytes = 0
@@ -192,7 +179,7 @@ class _Push:
     def _flush(self) -> None:
         if self._batch:
             batch, self._batch, self._batch_bytes = self._batch, [], 0
-            self._outlet.put(self._pool.submit(self._reader.batch, batch).result)
+            self._outlet.put(self._pool.submit(read_batch, self._reader, batch).result)
 
     def _in_bases(self, parts: tuple[bytes, ...], status: os.stat_result) -> tuple[Base | None, Entry | None]:
         """The file as an earlier run told of it: just as it is now if any did so, else the newest."""
@@ -240,89 +227,21 @@ class _Push:
             return
         # The earlier run ended within this file: go on where its journal stops.
         large.handle, large.before = opened
-        self._read_chunks(large, count, self._outlet.put)
-        self._outlet.put(functools.partial(self._end_large, large, 1))
+        self._large.chunks(large, count, self._outlet.put)
+        self._outlet.put(functools.partial(self._large.end, large, 1))
 
     def _send_large(self, path: bytes, *, linked: bool, base: Base | None) -> None:
         """Read a large file; of its chunks only those go out that `base`, whose cursor is at it, has otherwise."""
         self._flush()
-        large = self._open_large(path)
+        large = self._large.open(path)
         if large is None:
             if linked:
                 raise FirstLinkVanished(readable(path))
             self._reader.changed.add("vanished", path)
             return
         self._outlet.put(large.begin)
-        self._read_chunks(large, 0, self._outlet.put, base)
-        self._outlet.put(functools.partial(self._end_large, large, 1))
-
-    def _open_large(self, path: bytes) -> LargeFile | None:
-        opened = self._reader.open(path, directly=True)
-        if opened is None:
-            return None
-        handle, status = opened
-        status = settled(handle, status)
-        entry = entry_of(path.rpartition(b"/")[2], status)
-        if entry is None:
-            os.close(handle)
-            return None
-        entry.xattrs = self._volume.xattrs_of(handle)
-        if written_just_now(status):
-            # Should this run end within the file, the next must not go on in it.
-            entry.flags = UNSTABLE
-        large = LargeFile(self._keys, path, entry)
-        large.handle, large.before, large.fresh = handle, status, bool(entry.flags)
-        return large
-
-    def _read_chunks(
-        self,
-        large: LargeFile,
-        first: int,
-        put: Callable[[Callable[[], Part]], None],
-        base: Base | None = None,
-    ) -> None:
-        assert large.before is not None
-        size = large.before.st_size
-        known = base.items() if base is not None else itertools.repeat(None)
-        for stretch in reading_plan(large.handle, large.before, first):
-            earlier = list(itertools.islice(known, stretch.count)) if not stretch.hole else []
-            if stretch.hole:
-                next(itertools.islice(known, stretch.count, stretch.count), None)
-                put(functools.partial(large.take_items, [[HOLE, stretch.count]]))
-                continue
-            length = min(stretch.count * CHUNK_BYTES, size - stretch.index * CHUNK_BYTES)
-            read = self._pool.submit(
-                self._reader.stretch, large.handle, large.path, stretch.index, length, stretch.ranges, earlier
-            )
-            put(functools.partial(large.take_read, read, length))
-
-    def _end_large(self, large: LargeFile, attempt: int) -> Part:
-        """The end of a large file; when it changed meanwhile it is read again right here, which is rare."""
-        assert large.before is not None
-        try:
-            steady = not (large.short or large.fresh) and unchanged(large.before, self._volume.status_of(large.handle))
-        finally:
-            os.close(large.handle)
-        if steady:
-            return large.end(large.before.st_size, 0)
-        again = self._open_large(large.path) if attempt < _LARGE_ATTEMPTS else None
-        if again is None:
-            self._reader.changed.add("changed-while-read", large.path)
-            return large.end(large.got if large.short else large.before.st_size, UNSTABLE)
-        parts = [large.void(), again.begin()]
-        waiting: list[Callable[[], Part]] = []
-
-        def put(step: Callable[[], Part]) -> None:
-            waiting.append(step)
-            if len(waiting) > self._settings.workers + 1:
-                self._outlet.take(waiting.pop(0)())
-
-        for part in parts:
-            self._outlet.take(part)
-        self._read_chunks(again, 0, put)
-        for step in waiting:
-            self._outlet.take(step())
-        return self._end_large(again, attempt + 1)
+        self._large.chunks(large, 0, self._outlet.put, base)
+        self._outlet.put(functools.partial(self._large.end, large, 1))
 
 
 def _require_directory(volume: Volume, label: str) -> None:

@@ -218,13 +218,13 @@ def test_what_was_written_just_before_it_was_read_is_read_again_the_next_time(
         path.chmod(0o640)
     written = max(path.stat().st_ctime_ns for path in source.iterdir())
     # A coarse clock: it stands still between a write, the reading, and a write thereafter.
-    monkeypatch.setattr("mover.reading.time.time_ns", lambda: written)
+    monkeypatch.setattr("mover.steady.time.time_ns", lambda: written)
     pushed = bench.run("push", source)
     assert [(each["what"], each["count"]) for each in pushed["changed"]] == [("changed-while-read", 2)]
     monkeypatch.undo()
     read: list[bytes] = []
-    opened = SourceReader._handle
-    monkeypatch.setattr(SourceReader, "_handle", lambda self, path, how: read.append(path) or opened(self, path, how))
+    opened = SourceReader.handle
+    monkeypatch.setattr(SourceReader, "handle", lambda self, path, how: read.append(path) or opened(self, path, how))
     again = bench.run("push", source)
     assert again["changed"] == []
     assert set(read) == {b"small", b"large"}

@@ -1,4 +1,4 @@
-"""Writing the destination: directories, links and devices at once, files as their chunks arrive, in any order."""
+"""One file being restored: written as its chunks arrive, in any order, by several threads."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import os
 import stat
 import threading
 
-from mover import direct, privileges
+from mover import direct
 from mover.blocks import BLOCK_BYTES, LONGEST_BLOCK
 from mover.buffers import kept
 from mover.crypto import VolumeKeys
-from mover.entries import DEVICE, FIFO, SYMLINK, Entry, join, readable
-from mover.errors import DestinationRefused, MoverError, NoSpace
-from mover.tree import Volume, apply_metadata, copy_data, punch_hole
+from mover.destination import Destination
+from mover.entries import Entry
+from mover.tree import apply_metadata, copy_data, punch_hole
 
 _ZEROS = memoryview(mmap.mmap(-1, BLOCK_BYTES)).toreadonly()
 # From which size on a file is worth a second handle, and a piece of it the way past the page cache.
@@ -22,95 +22,6 @@ _LARGE_FILE = BLOCK_BYTES
 _LARGE_PIECE = 64 << 10
 _NEW = os.O_CREAT | os.O_EXCL
 _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-
-
-class Destination:
-    """The volume that is being restored."""
-
-    def __init__(self, volume: Volume, label: str) -> None:
-        self.volume = volume
-        self.label = label
-
-    def make_directory(self, path: bytes) -> None:
-        """A directory at `path` into which this process may write, whatever was there."""
-        if not path and self.volume.is_device:
-            return
-        try:
-            with self.volume.reach(path) as reached:
-                try:
-                    os.mkdir(reached, 0o700)
-                except FileExistsError:
-                    status = os.lstat(reached)
-                    if stat.S_ISDIR(status.st_mode):
-                        if status.st_mode & 0o700 != 0o700 and not privileges.has(privileges.DAC_OVERRIDE):
-                            os.chmod(reached, stat.S_IMODE(status.st_mode) | 0o700)
-                        return
-                    os.unlink(reached)
-                    os.mkdir(reached, 0o700)
-        except OSError as error:
-            raise self.failure(path, error) from error
-
-    def make_special(self, path: bytes, entry: Entry) -> bool:
-        """A symlink, fifo or device at `path`, with its metadata; False when this process may not make it."""
-        try:
-            with self.volume.reach(path) as reached:
-                try:
-                    _make_special(reached, entry)
-                except FileExistsError:
-                    self.remove(path)
-                    _make_special(reached, entry)
-                apply_metadata(reached, entry)
-        except OSError as error:
-            if entry.kind == DEVICE and error.errno in (errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EINVAL):
-                return False
-            raise self.failure(path, error) from error
-        return True
-
-    def make_hard_link(self, path: bytes, target: bytes) -> None:
-        """Another name for the inode at `target`, whatever was at `path`."""
-        try:
-            with self.volume.reach(path) as reached, self.volume.reach(target) as source:
-                try:
-                    os.link(source, reached, follow_symlinks=False)
-                except FileExistsError:
-                    self.remove(path)
-                    os.link(source, reached, follow_symlinks=False)
-        except OSError as error:
-            raise self.failure(path, error) from error
-
-    def remove(self, path: bytes) -> None:
-        """Nothing at `path`, nor below it."""
-        try:
-            with self.volume.reach(path) as reached:
-                if not stat.S_ISDIR(os.lstat(reached).st_mode):
-                    os.unlink(reached)
-                    return
-            self.make_directory(path)
-            for name in self.volume.names(path):
-                self.remove(join(path, name))
-            with self.volume.reach(path) as reached:
-                os.rmdir(reached)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise self.failure(path, error) from error
-
-    def failure(self, path: bytes, error: OSError, needed: int | None = None) -> MoverError:
-        """A failed operation at `path`, for people."""
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            free = os.statvfs(self.volume.root)
-            need = f"{needed} bytes are needed for it" if needed is not None else "an inode or a block is needed"
-            limit = {errno.EDQUOT: "its quota is reached", errno.EFBIG: "its file size limit is reached"}
-            why = limit.get(error.errno, "it is full")
-            return NoSpace(
-                f"No space on the destination volume {self.label} for {readable(path)}: {why}; {need}, "
-                f"{free.f_bavail * free.f_frsize} bytes and {free.f_favail} inodes are free. "
-                "Make the claim larger and start again: what was restored stays."
-            )
-        return DestinationRefused(
-            f"{readable(path)} on the destination volume {self.label} cannot be written: "
-            f"{os.strerror(error.errno or 0)}. Check the volume's storage and the mover's user."
-        )
 
 
 class Target:
@@ -345,17 +256,6 @@ def _made_writable(reached: bytes) -> bool:
         return False
     os.chmod(reached, stat.S_IMODE(status.st_mode) | stat.S_IRUSR | stat.S_IWUSR)
     return True
-
-
-def _make_special(reached: bytes, entry: Entry) -> None:
-    if entry.kind == SYMLINK:
-        os.symlink(entry.target, reached)
-    elif entry.kind == FIFO:
-        os.mkfifo(reached, 0o600)
-    else:
-        sort, major, minor = entry.device
-        kind = stat.S_IFCHR if sort == "c" else stat.S_IFBLK
-        os.mknod(reached, kind | 0o600, os.makedev(major, minor))
 
 
 def _write_all(handle: int, data: memoryview, offset: int) -> None:
