@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 PAGE_CACHE = Path("/proc/sys/vm/drop_caches")
+LOOPBACK = Path("/sys/class/net/lo/statistics/rx_bytes")
 
 
 @dataclass
@@ -30,6 +32,10 @@ class Failed(Exception):
     """A program ended with an error; its last words."""
 
 
+class GivenUp(Exception):
+    """A program took longer than it was given; so many seconds."""
+
+
 @dataclass
 class Running:
     """A program on its way."""
@@ -38,10 +44,17 @@ class Running:
     name: str
     log: Path
 
-    def wait(self) -> Usage:
-        """Wait for its end; raises Failed."""
-        if self.process.wait():
-            raise Failed(f"{self.name} ended with {self.process.returncode}: {self.log.read_text()[-1500:]}")
+    def wait(self, timeout: float | None = None) -> Usage:
+        """Wait for its end; raises Failed, and after `timeout` seconds ends it and raises GivenUp."""
+        try:
+            status = self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            # The launcher is the leader of a session of its own, so that this reaches all that it started.
+            os.killpg(self.process.pid, 9)
+            self.process.wait()
+            raise GivenUp(timeout) from None
+        if status:
+            raise Failed(f"{self.name} ended with {status}: {self.log.read_text()[-1500:]}")
         return Usage(**json.loads(self.log.with_suffix(".json").read_text()))
 
 
@@ -52,14 +65,21 @@ def start(command: Sequence[str], log: Path, environment: Mapping[str, str], **o
     base = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [*launch, *command], stdout=out, stderr=subprocess.STDOUT, env={**base, **environment}, **options
+            [*launch, *command],
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env={**base, **environment},
+            start_new_session=True,
+            **options,
         )
     return Running(process, " ".join(command[:4]), log)
 
 
-def run(command: Sequence[str], log: Path, environment: Mapping[str, str], **options: Any) -> Usage:
+def run(
+    command: Sequence[str], log: Path, environment: Mapping[str, str], timeout: float | None = None, **options: Any
+) -> Usage:
     """Run a program to its end."""
-    return start(command, log, environment, **options).wait()
+    return start(command, log, environment, **options).wait(timeout)
 
 
 def settle() -> bool:
@@ -70,3 +90,15 @@ def settle() -> bool:
     except OSError:
         return False
     return True
+
+
+def written_out() -> float:
+    """Write everything out; the seconds that this took."""
+    began = time.monotonic()
+    os.sync()
+    return time.monotonic() - began
+
+
+def over_the_wire() -> int:
+    """Bytes that went over the loopback interface until now, between a contestant and the object store."""
+    return int(LOOPBACK.read_text())

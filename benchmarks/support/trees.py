@@ -57,12 +57,9 @@ def mixture(folder: Path, scale: float) -> None:
         file.write(b"begin")
 
 
-TREES: dict[str, Callable[[Path, float], None]] = {
-    "database": database,
-    "small": small,
-    "incompressible": incompressible,
-    "mixture": mixture,
-}
+def million(folder: Path, scale: float) -> None:
+    """1,000,000 files of some bytes."""
+    tiny(folder, int(scale * 1_000_000))
 
 
 def tiny(folder: Path, count: int) -> None:
@@ -71,7 +68,17 @@ def tiny(folder: Path, count: int) -> None:
         if number % 1000 == 0:
             place = folder / f"{number // 1000:04d}"
             place.mkdir()
-        (place / f"{number}").write_bytes(b"tiny file %d" % number)
+        with open(place / f"{number}", "wb", buffering=0) as file:
+            file.write(b"tiny file %d" % number)
+
+
+TREES: dict[str, Callable[[Path, float], None]] = {
+    "database": database,
+    "small": small,
+    "incompressible": incompressible,
+    "mixture": mixture,
+    "million": million,
+}
 
 
 def change(path: Path, share: float) -> None:
