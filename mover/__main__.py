@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import gc
 import os
 import resource
 import signal
@@ -28,6 +29,7 @@ from mover.report import Counters, Reporter
 from mover.verify import verify
 
 _STOPPED = 143
+_ALLOCATIONS_PER_SEARCH = 50_000
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -120,6 +122,9 @@ def _raise_file_limit() -> None:
 
 
 if __name__ == "__main__":
+    # What was loaded stays, and what is made is rarely part of a cycle: looking for garbage would cost more than it finds.
+    gc.freeze()
+    gc.set_threshold(_ALLOCATIONS_PER_SEARCH)
     status = main()
     sys.stdout.flush()
     sys.stderr.flush()

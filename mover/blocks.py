@@ -54,7 +54,8 @@ def seal(plain: bytes | bytearray | memoryview, *, number: int, keys: RunKeys) -
     codec = CODEC_STORED
     if _compressible(view):
         compressed = _compressor().compress(view)
-        if len(compressed) < len(plain) * _WORTHWHILE:
+        _local.paid = len(compressed) < len(plain) * _WORTHWHILE
+        if _local.paid:
             packed, codec = compressed, CODEC_ZSTD
     data = keys.seal_block(packed, number=number, plain_length=len(plain), codec=codec)
     return SealedBlock(number, len(plain), codec, data)
@@ -85,8 +86,8 @@ def _decompressed(packed: memoryview, plain: memoryview) -> int:
 
 
 def _compressible(data: memoryview) -> bool:
-    """Whether three samples of a large block promise that compressing it pays."""
-    if len(data) < 8 * _SAMPLE_BYTES:
+    """Whether three samples of a large block promise that compressing it pays; not looked at while it just did."""
+    if len(data) < 8 * _SAMPLE_BYTES or getattr(_local, "paid", False):
         return len(data) > 32
     middle = len(data) // 2
     sample = b"".join((data[:_SAMPLE_BYTES], data[middle : middle + _SAMPLE_BYTES], data[-_SAMPLE_BYTES:]))

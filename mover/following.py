@@ -19,8 +19,10 @@ from mover.settings import Settings
 from mover.state import State
 from mover.tree import Volume
 
-_SHORTEST_PAUSE = 0.05
+_SHORTEST_PAUSE = 0.02
 _LONGEST_PAUSE = 1.0
+# Each pause is so much longer than the one before: what has been silent for long is looked at more rarely.
+_GROWTH = 1.3
 
 
 class Follower:
@@ -86,7 +88,7 @@ class Follower:
                 return newest[0]
             self._counters.phase = "wait"
             self._pause(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            pause = min(pause * _GROWTH, _LONGEST_PAUSE)
 
     def _is_due(self, run: str) -> bool:
         """Whether a run belongs to the pass that was asked for, or a later one."""
@@ -131,7 +133,7 @@ class Follower:
             if not self._jobs:
                 self._counters.phase = "wait"
             self._pause(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            pause = min(pause * _GROWTH, _LONGEST_PAUSE)
 
     def _require_same_mode(self, reader: JournalReader) -> None:
         if reader.head.get("device", False) == self._volume.is_device:
