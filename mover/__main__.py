@@ -122,7 +122,7 @@ def _raise_file_limit() -> None:
 
 
 if __name__ == "__main__":
-    # What was loaded stays, and what is made is rarely part of a cycle: looking for garbage would cost more than it finds.
+    # What was loaded stays, and what is made is rarely part of a cycle: the search costs more than it finds.
     gc.freeze()
     gc.set_threshold(_ALLOCATIONS_PER_SEARCH)
     status = main()
