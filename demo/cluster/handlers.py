@@ -454,7 +454,15 @@ class Handlers:
         obj["spec"]["replicas"] = replicas
         # A Scale leaves out zero replicas, so that nobody manages them after it.
         disowned = frozenset() if replicas else frozenset({("f:spec", "f:replicas")})
-        done = writes.update(self.api, info, obj, manager=_manager(exchange), dry_run=_dry(exchange), disowned=disowned)
+        done = writes.update(
+            self.api,
+            info,
+            obj,
+            subresource="scale",
+            manager=_manager(exchange),
+            dry_run=_dry(exchange),
+            disowned=disowned,
+        )
         await self._json(exchange, 200, _scale_of(info, done))
 
     def _patched(

@@ -171,7 +171,7 @@ class _Work:
         if decision.action == Action.CREATE:
             return self._made(obj, attempt)
         if decision.action in (Action.UPDATE, Action.LEND):
-            return Change(obj, decision, attempt)
+            return Change(decision.wanted or obj, decision, attempt)
         uid = (present or {})["metadata"]["uid"]
         match decision.action:
             case Action.MADE:

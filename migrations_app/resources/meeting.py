@@ -3,6 +3,7 @@
     nothing of that name                     create
     being deleted                            refused
     made by this migration                   done already: an earlier attempt of ours was here
+    replicas that an autoscaler there set    left to it, and no difference
     the same                                 left as it is: unchanged
     a definition that serves the same        left as it is, as in Stork: operators bring their own, in other versions
     an account that every namespace has      given the pull secrets that it lacks, and nothing else
@@ -24,6 +25,7 @@ from clusters.kube.connection import Connection
 from clusters.kube.errors import RETRIABLE, Conflict, KubeError, Unauthorized, Untrusted
 from clusters.kube.requests import FIELD_MANAGER, Applied
 from migrations_app.resources import ownership
+from migrations_app.resources.autoscaling import without_scaled
 from migrations_app.resources.belonging import GENERATED_ACCOUNTS
 from migrations_app.resources.compare import compare
 from migrations_app.resources.diffs import SECRET, FieldDiff, differences, field_diffs, redacted
@@ -41,6 +43,7 @@ KEPT_DEFINITION = "The destination has a definition of its own that serves the s
 LENT = "The account is there already, as in every namespace; the pull secrets that it lacked were added"
 ABSENT = "The destination has no object of this name"
 BROUGHT_EARLIER = "An earlier migration brought it, and the source's has changed since"
+SCALED = ". Its replicas are left to HorizontalPodAutoscaler {scaler}"
 BEING_DELETED = "An object of this name is being deleted on the destination. Wait until it is gone, then migrate again."
 NAMED = 5
 
@@ -68,7 +71,10 @@ class Ours:
 
 @dataclass(frozen=True)
 class Decision:
-    """What is to be done, and why. `present` is what is there; `force` takes fields from other managers."""
+    """What is to be done, and why. `present` is what is there; `force` takes fields from other managers.
+
+    `wanted` is what is to be applied, where that is less than what was to come.
+    """
 
     action: Action
     reason: str
@@ -76,6 +82,7 @@ class Decision:
     diff: tuple[FieldDiff, ...] = ()
     warnings: tuple[str, ...] = ()
     force: bool = False
+    wanted: Object | None = None
 
 
 def decide(connection: Connection, obj: Object, present: Object | None, ours: Ours, policy: ConflictPolicy) -> Decision:
@@ -88,6 +95,7 @@ def decide(connection: Connection, obj: Object, present: Object | None, ours: Ou
         # Creation is atomic, so what carries our mark is complete; what changed since is the destination's own life.
         return Decision(Action.MADE, MADE_ALREADY, present)
     brought = migration_of(present) in ours.earlier
+    obj, scaler = without_scaled(connection, obj, present)
     local = local_differences(obj, present)
     if not local and not (brought and ownership.holds_more_than(present, obj)):
         return Decision(Action.UNCHANGED, UNCHANGED, present)
@@ -101,13 +109,14 @@ def decide(connection: Connection, obj: Object, present: Object | None, ours: Ou
     if answer is None:
         if policy == ConflictPolicy.TAKE_OVER or (brought and not held):
             return Decision(Action.REFUSED, _unchangeable(obj, error), present, local)
-        return _met(policy, present, local, (), held)
+        return _met(policy, obj, present, local, (), held)
     diff = tuple(differences(present, answer.obj))
     if not diff:
         return Decision(Action.UNCHANGED, UNCHANGED, present)
     if brought and not held:
-        return Decision(Action.UPDATE, BROUGHT_EARLIER, present, diff, answer.warnings, force=True)
-    return _met(policy, present, diff, answer.warnings, held)
+        reason = BROUGHT_EARLIER + (SCALED.format(scaler=scaler) if scaler else "")
+        return Decision(Action.UPDATE, reason, present, diff, answer.warnings, force=True, wanted=obj)
+    return _met(policy, obj, present, diff, answer.warnings, held)
 
 
 def exactly(obj: Object, present: Object) -> Object:
@@ -155,6 +164,7 @@ def _unchangeable(obj: Object, error: KubeError | None) -> str:
 
 def _met(
     policy: ConflictPolicy,
+    obj: Object,
     present: Object,
     diff: tuple[FieldDiff, ...],
     warnings: tuple[str, ...],
@@ -166,7 +176,7 @@ def _met(
     match policy:
         case ConflictPolicy.TAKE_OVER:
             reason = f"The destination's object of this name is different (in {fields}) and is taken over.{changed}"
-            return Decision(Action.UPDATE, reason, present, diff, warnings, force=True)
+            return Decision(Action.UPDATE, reason, present, diff, warnings, force=True, wanted=obj)
         case ConflictPolicy.SKIP:
             reason = f"The destination's object of this name is different (in {fields}) and stays as it is.{changed}"
             return Decision(Action.SKIP, reason, present, diff)

@@ -47,6 +47,17 @@ def others_of(obj: Object) -> list[Object]:
     ]
 
 
+def held_by_others(obj: Object, *path: str) -> bool:
+    """Whether anybody but us, controllers included, holds the field."""
+    for entry in obj["metadata"].get("managedFields") or ():
+        at: Any = entry.get("fieldsV1")
+        for name in path:
+            at = at.get(f"f:{name}") if isinstance(at, dict) else None
+        if at is not None and entry.get("manager") != FIELD_MANAGER:
+            return True
+    return False
+
+
 def _overlap(one: Object, other: Object) -> bool:
     """Whether two sets have a leaf in common."""
     return any(
