@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from django_filters.rest_framework import FilterSet
 from drf_spectacular.utils import (
     OpenApiExample,
+    OpenApiParameter,
     extend_schema,
     extend_schema_field,
     extend_schema_view,
@@ -21,7 +22,7 @@ from rest_framework.response import Response
 from audit.actor import Actor
 from clusters import services
 from clusters.models import Cluster, ClusterPair, Engine, ObjectStore, PairingJob, PortworxPairing
-from clusters.pairing import documents, jobs, options
+from clusters.pairing import documents, importing, jobs, options
 from clusters.pairing.steps import State
 from clusters.storage_api import AsksPortworx, InstallationSerializer
 from teams.access import Action
@@ -126,18 +127,29 @@ class ObjectStoreSerializer(OwnedSerializer):
 
 
 PAIR_STATUS = (
+    "made_by_others",
     "storage_status",
     "scheduler_status",
     "back_storage_status",
     "back_scheduler_status",
     "remote_storage_id",
     "endpoint",
+    "endpoint_reason",
+    "endpoints",
     "looked_at",
 )
 
 
+class EndpointSerializer(serializers.Serializer[Any]):
+    kind = serializers.CharField()
+    host = serializers.CharField()
+    port = serializers.IntegerField()
+
+
 class PairingSerializer(StrictSerializer, serializers.ModelSerializer[PortworxPairing]):
     """The Portworx part of a pair. The destination's token is not kept, so it is not here."""
+
+    endpoints = EndpointSerializer(many=True, read_only=True)
 
     class Meta:
         model = PortworxPairing
@@ -163,6 +175,7 @@ class ProgressSerializer(serializers.ModelSerializer[PortworxPairing]):
     """How far the last job of the pair is; the steps of setting up, all waiting, where there was none."""
 
     steps = serializers.SerializerMethodField()
+    endpoints = EndpointSerializer(many=True, read_only=True)
 
     class Meta:
         model = PortworxPairing
@@ -177,6 +190,9 @@ class SetUpSerializer(StrictSerializer):
     replace_credentials = serializers.BooleanField(
         default=False, help_text="Replace credentials that are there already with the object store's keys."
     )
+    take_over = serializers.BooleanField(
+        default=False, help_text="Write a ClusterPair that others made anew, as the pair's own."
+    )
 
 
 class TakeDownSerializer(StrictSerializer):
@@ -184,10 +200,13 @@ class TakeDownSerializer(StrictSerializer):
         default=False, help_text="Delete the object-store credentials too, unless another pair needs them."
     )
     forget = serializers.BooleanField(default=False, help_text="Remove the pair afterwards.")
+    named = serializers.CharField(
+        default="", allow_blank=True, help_text="namespace/name: needed where others made the ClusterPair."
+    )
 
 
 class DocumentSerializer(serializers.Serializer[Any]):
-    document = serializers.CharField(help_text="The ClusterPair as YAML, every secret masked.")
+    document = serializers.CharField(help_text="The ClusterPair as YAML.")
 
 
 class PairSerializer(OwnedSerializer):
@@ -217,6 +236,33 @@ class PairSerializer(OwnedSerializer):
         )
         read_only_fields = (*CHECKED, *OWNED)
         validators: tuple[Any, ...] = ()
+
+
+class FoundPairSerializer(serializers.Serializer[Any]):
+    """A ClusterPair as it is on a cluster, without its secrets."""
+
+    uid = serializers.CharField()
+    namespace = serializers.CharField()
+    name = serializers.CharField()
+    made_by_others = serializers.BooleanField()
+    server = serializers.CharField(source="state.server", allow_blank=True, help_text="Where its kubeconfig leads.")
+    storage_status = serializers.CharField(source="state.storage_status", allow_blank=True)
+    scheduler_status = serializers.CharField(source="state.scheduler_status", allow_blank=True)
+    remote_storage_id = serializers.CharField(source="state.remote_storage_id", allow_blank=True)
+    options = serializers.DictField(source="state.options", child=serializers.CharField(), help_text="But the token.")
+    destination = serializers.UUIDField(source="destination.pk", default=None, help_text="The cluster it leads to.")
+    pair = serializers.UUIDField(source="pair.pk", default=None, help_text="The pair that has it already.")
+
+
+class FoundPairsSerializer(serializers.Serializer[Any]):
+    cluster_pairs = FoundPairSerializer(many=True)
+
+
+class ImportSerializer(StrictSerializer):
+    uid = serializers.CharField()
+    name = serializers.CharField(help_text="What the pair is called here.")
+    destination = VisibleField(Cluster)
+    object_store = VisibleField(ObjectStore)
 
 
 class ClusterFilter(FilterSet):
@@ -318,6 +364,21 @@ class ClusterViewSet(AsksPortworx, CheckedViewSet):
         """The storage classes, as the last check found them."""
         return Response({"storage_classes": self.object_for(Action.VIEW).storage_classes})
 
+    @extend_schema(responses=FoundPairsSerializer, filters=False)
+    @action(detail=True, url_path="cluster-pairs", pagination_class=None)
+    def cluster_pairs(self, request: Request, pk: str) -> Response:
+        """The ClusterPairs that are on the cluster now, ours and others'."""
+        found = importing.found_on(self.object_for(Action.OPERATE))
+        return Response(FoundPairsSerializer({"cluster_pairs": found}).data)
+
+    @extend_schema(request=ImportSerializer, responses={201: PairSerializer})
+    @cluster_pairs.mapping.post
+    def import_pair(self, request: Request, pk: str) -> Response:
+        """Make one of them a pair here. Nothing is changed on the clusters; workers look at it next."""
+        cluster = self.object_for(Action.ADMINISTER)
+        pair = importing.import_(cluster, **self.validated(ImportSerializer), by=Actor.of(request))
+        return Response(PairSerializer(pair, context=self.get_serializer_context()).data, status.HTTP_201_CREATED)
+
 
 @extend_schema_view(
     create=extend_schema(
@@ -396,9 +457,13 @@ class PairViewSet(CheckedViewSet):
         """The steps of the last job, what to do where one failed, and what Stork says of storage and scheduler."""
         return Response(ProgressSerializer(jobs.pairing_of(self.object_for(Action.VIEW))).data)
 
-    @extend_schema(responses=DocumentSerializer)
+    @extend_schema(responses=DocumentSerializer, parameters=[OpenApiParameter("secrets", bool)])
     @action(detail=True)
     def document(self, request: Request, pk: str) -> Response:
-        """The ClusterPair as YAML, every secret masked."""
-        pairing = jobs.pairing_of(self.object_for(Action.VIEW))
-        return Response({"document": documents.masked_document(pairing)})
+        """The ClusterPair as YAML, every secret masked; with `secrets=true`, for admins, with token and kubeconfig."""
+        if request.query_params.get("secrets") != "true":
+            pairing = jobs.pairing_of(self.object_for(Action.VIEW))
+            return Response({"document": documents.masked_document(pairing)})
+        pairing = jobs.pairing_of(self.object_for(Action.ADMINISTER))
+        text = documents.whole_document(pairing, by=Actor.of(request))
+        return Response({"document": text}, headers={"Cache-Control": "no-store"})

@@ -10,7 +10,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from clusters import class_mapping
-from clusters.models import Cluster, ClusterPair, EndpointKind, Engine, Health, ObjectStore, PairMode
+from clusters.models import Cluster, ClusterPair, EndpointKind, Engine, Health, ObjectStore, PairMode, PortworxPairing
 from clusters.pairing.options import FIELDS, why_not
 from clusters.portworx.migration import ADMIN_NAMESPACE
 from teams.forms import TeamChoice
@@ -254,6 +254,19 @@ class PairForm(NameAndTeam):
         )
         self.fields.update(self.class_fields)
         self._offer_engines(source, destination)
+        if pairing is not None:
+            self._name_endpoints(pairing)
+
+    def _name_endpoints(self, pairing: PortworxPairing) -> None:
+        """Beside each kind of endpoint, what was found of it when somebody last looked."""
+        field = self.fields.get("endpoint_kind")
+        if isinstance(field, forms.ChoiceField):
+            known: dict[str, str] = {}
+            for each in pairing.endpoints:
+                known.setdefault(each["kind"], f"{each['host']}:{each['port']}")
+            field.choices = [
+                (kind, f"{label} · {known[kind]}" if kind in known else label) for kind, label in EndpointKind.choices
+            ]
 
     def _offer_engines(self, source: Cluster | None, destination: Cluster | None) -> None:
         """Portworx is a choice where both clusters have it, or while the pair says so already."""

@@ -68,6 +68,11 @@ class Cluster(TeamOwned, Checked):
         return {"name": self.name, "description": self.description, "server": self.server}
 
     @property
+    def has_stork(self) -> bool:
+        """Whether the last checks found a Stork."""
+        return bool(self.portworx.get("stork", {}).get("is_present"))
+
+    @property
     def can_migrate_with_portworx(self) -> bool:
         """Whether the last checks found Portworx and Stork, and both able to migrate."""
         return bool(self.portworx.get("can_migrate"))
@@ -269,6 +274,13 @@ class PortworxPairing(models.Model):
     back_storage_status = models.CharField(max_length=20, blank=True, editable=False)
     back_scheduler_status = models.CharField(max_length=20, blank=True, editable=False)
     endpoint = models.CharField(max_length=270, blank=True, editable=False)
+    endpoint_reason = models.CharField(max_length=1000, blank=True, editable=False)
+    # Every way that the destination's objects show: [{"kind", "host", "port"}], the best first.
+    endpoints = models.JSONField(default=list, blank=True, editable=False)
+    # The BackupLocation of an imported pair, where it is not named like the ClusterPair.
+    backup_location = models.CharField(max_length=253, blank=True, editable=False)
+    # Whether the ClusterPair on the source lacks our mark: made by hand or by storkctl.
+    made_by_others = models.BooleanField(default=False, editable=False)
     looked_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     job = models.CharField(max_length=10, choices=PairingJob.choices, default=PairingJob.NONE, editable=False)
@@ -291,6 +303,16 @@ class PortworxPairing(models.Model):
     def is_ready(self) -> bool:
         """Whether both statuses were Ready when somebody last looked."""
         return self.storage_status == self.scheduler_status == "Ready"
+
+    @property
+    def location_name(self) -> str:
+        """The BackupLocation whose keys the pair uses; empty where Portworx' own credentials are used."""
+        return (self.backup_location or self.object_name) if self.with_backup_location else ""
+
+    @property
+    def is_on_clusters(self) -> bool:
+        """Whether the ClusterPair was there when somebody last looked: Stork had said something of it."""
+        return bool(self.storage_status or self.scheduler_status)
 
     @property
     def is_working(self) -> bool:

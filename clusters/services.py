@@ -24,9 +24,9 @@ from clusters.kube import checks, errors, kubeconfig
 from clusters.kube.checks import Check
 from clusters.kube.connection import Connection
 from clusters.kube.requests import tls_context
-from clusters.models import Cluster, ClusterPair, Engine, Health, ObjectStore, PortworxPairing
+from clusters.models import Cluster, ClusterPair, Engine, Health, ObjectStore, PairingJob, PortworxPairing
 from clusters.pair_checks import checks_of_pair, is_same_cluster
-from clusters.pairing import options
+from clusters.pairing import jobs, options
 from clusters.portworx import discovery as portworx_discovery
 from teams.models import Team
 from teams.refusals import Conflict, Refusal, Unavailable
@@ -304,9 +304,13 @@ def add_pair(
 
 
 def update_pair(pair: ClusterPair, *, by: Actor, **changed: Any) -> ClusterPair:
-    """Change what is given, and check anew. Raises as add_pair; Conflict while a migration of the pair runs."""
+    """Change what is given, and check anew; a Portworx part that is on the clusters is validated next.
+
+    Raises as add_pair; Conflict while a migration of the pair runs, and where a ClusterPair would be left behind.
+    """
     pairing: PortworxPairing | None = getattr(pair, "portworx", None)
     before = _pair_to_audit(pair, pairing)
+    named = str(pairing) if pairing is not None and pairing.is_on_clusters else ""
     given = dict(changed)
     portworx = given.pop("portworx", None)
     if "name" in given:
@@ -318,6 +322,9 @@ def update_pair(pair: ClusterPair, *, by: Actor, **changed: Any) -> ClusterPair:
     ]
     _fill_pair(pair, given)
     pairing = _filled_pairing(pair, portworx)
+    if pairing is not None and named not in ("", str(pairing)):
+        message = _("ClusterPair %(named)s is on the source. Take the pair down before it gets another name.")
+        raise Conflict(message % {"named": named}, errors={"object_name": [message % {"named": named}]})
     with _saving(pair):
         ClusterPair.objects.select_for_update().get(pk=pair.pk)
         if moved and pair.migrations.exists():
@@ -329,6 +336,8 @@ def update_pair(pair: ClusterPair, *, by: Actor, **changed: Any) -> ClusterPair:
         if pairing is not None:
             pairing.save(update_fields=list(options.FIELDS) if pairing.pk else None)
         record(by, "pair.change", pair, before=before, after=_pair_to_audit(pair, pairing))
+    if portworx and pairing is not None and pairing.looked_at is not None:
+        jobs.request(pair, PairingJob.VALIDATE, by=by)
     return _keep(pair, checks_of_pair(pair)) if given or portworx else pair
 
 

@@ -161,7 +161,7 @@ def remove(request: HttpRequest, noun: Noun, pk: uuid.UUID) -> HttpResponse:
     found = access.get(noun.rows(), request.user, pk, Action.ADMINISTER)
     if request.method == "GET":
         frame = "ui/dialog.html" if request.headers.get("HX-Request") else "ui/question.html"
-        context = {"object": found, "noun": noun, "frame": frame, "pairs": noun.used_by(found)}
+        context = {"object": found, "noun": noun, "frame": frame, "pairs": noun.used_by(found), **noun.more(found)}
         return render(request, "clusters/remove.html", context)
     name = str(found)
     try:

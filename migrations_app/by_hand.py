@@ -11,9 +11,8 @@ import yaml
 from django.utils.translation import gettext as _
 
 from clusters.models import Engine
-from clusters.portworx.by_hand import Names
+from clusters.pairing import documents, jobs
 from clusters.portworx.by_hand import commands as portworx_commands
-from clusters.portworx.credentials import AMAZON
 from migrations_app.engines.portworx import asking
 from migrations_app.models import Migration
 
@@ -29,7 +28,7 @@ class Command:
 def commands(migration: Migration) -> list[Command]:
     """The steps of this migration by hand; contexts of the kubeconfig are named like the clusters."""
     pair = migration.pair
-    if pair.engine == Engine.PORTWORX:
+    if pair.engine == Engine.PORTWORX and pair.stork_name:
         return _with_stork(migration)
     source, destination = shlex.quote(pair.source.name), shlex.quote(pair.destination.name)
     home = migration.namespaces[0]
@@ -71,15 +70,7 @@ def commands(migration: Migration) -> list[Command]:
 def _with_stork(migration: Migration) -> list[Command]:
     """What was done and looked at for this very migration, with its own names."""
     pair = migration.pair
-    names = Names(
-        source=pair.source.name,
-        destination=pair.destination.name,
-        namespace=pair.stork_namespace,
-        name=pair.stork_name,
-        region=pair.object_store.region,
-        endpoint=pair.object_store.endpoint or AMAZON,
-        bucket=pair.object_store.bucket,
-    )
+    names = documents.names_of(jobs.pairing_of(pair))
     steps = portworx_commands(names)
     source, destination = shlex.quote(pair.source.name), shlex.quote(pair.destination.name)
     known = migration.stork_object or {"namespace": pair.stork_namespace, "name": migration.name}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from typing import Any
 
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
@@ -16,7 +17,7 @@ from clusters.kube import errors
 from clusters.models import Cluster, PairingJob
 from clusters.pairing.jobs import FOLLOW, Progress
 from clusters.pairing.steps import BACK, FORTH, Code, Outcome, State
-from clusters.pairing.work import MANAGED_BY, Side, StepFunction, Way, Work, run
+from clusters.pairing.work import MANAGED_BY, Side, StepFunction, Way, Work, is_ours, run
 from clusters.portworx import (
     backuplocation,
     clusterpair,
@@ -130,7 +131,7 @@ class Steps:
         return Outcome(State.OK, f"{name} {words[made]}; the object store accepts it.")
 
     def _backup_location(self, side: Side, way: Way) -> Outcome:
-        name, namespace = way.name, self.pairing.namespace
+        name, namespace = self.pairing.location_name, self.pairing.namespace
         if not self.repairs:
             side.connection.get(backuplocation.RESOURCE, name, namespace)
             side.connection.get("secrets", name, namespace)
@@ -162,19 +163,20 @@ class Steps:
         # What was typed in by hand is the destination's; the way back has to find its own.
         host, port = ("", None) if way.is_back else (pairing.endpoint_host, pairing.endpoint_port)
         kind = endpoint.Kind(pairing.endpoint_kind) if pairing.endpoint_kind else None
-        namespace = way.target.portworx.namespace
-        found = [] if host else endpoint.candidates(way.target.connection, namespace)
-        way.endpoint = endpoint.choose(found, kind=kind, host=host, port=port)
+        found = _ways_to(way, is_needed=not host)
+        taken = endpoint.take(way.origin.portworx, endpoint.choices(found, kind=kind, host=host, port=port))
+        way.endpoint, reach = taken.endpoint, taken.reach
         if not way.is_back:
-            self.progress.keep(endpoint=str(way.endpoint))
-        reach = endpoint.reach(way.origin.portworx, way.endpoint)
+            rows = [{"kind": each.kind.value, "host": each.host, "port": each.port} for each in found]
+            self.progress.keep(endpoint=str(way.endpoint), endpoint_reason=taken.reason[:1000], endpoints=rows)
         if reach.reached is False:
             _cause, remedy = following.cause_of("connection refused")
-            message = f"{way.endpoint} cannot be reached from {way.origin.cluster.name}."
+            message = f"{way.endpoint} cannot be reached from {way.origin.cluster.name}. {taken.reason}"
             return Outcome(State.FAILURE, message, remedy, reach.message, following.Cause.ENDPOINT)
         if reach.reached is None:
-            return Outcome(State.WARNING, f"{way.endpoint}: {reach.message}", "Stork's pairing will show it.")
-        return Outcome(State.OK, f"{way.endpoint} ({way.endpoint.kind.value}) answers.")
+            message = f"{way.endpoint}: {reach.message} {taken.reason}"
+            return Outcome(State.WARNING, message, "Stork's pairing will show it.")
+        return Outcome(State.OK, f"{way.endpoint} ({way.endpoint.kind.value}) answers. {taken.reason}")
 
     # -- row 7 and 8
 
@@ -191,7 +193,7 @@ class Steps:
                 port=way.endpoint.port,
                 token=way.token,
                 mode=self.pairing.mode,
-                backup_location=way.name if self.pairing.with_backup_location else "",
+                backup_location=self.pairing.location_name,
             ),
         )
         way.document["metadata"]["labels"] = dict(MANAGED_BY)
@@ -206,11 +208,24 @@ class Steps:
             present = connection.get(clusterpair.RESOURCE, way.name, namespace)
         except errors.NotFound:
             present = None
+        is_others = present is not None and not is_ours(present)
+        if not way.is_back:
+            self.progress.keep(made_by_others=is_others)
         if not self.repairs:
-            return _looked_at(present, way, namespace)
+            return self._looked_at(present, way)
+        options = self.pairing.job_options
+        if is_others and not options.get("take_over"):
+            return Outcome(
+                State.FAILURE,
+                f"ClusterPair {namespace}/{way.name} on {way.origin.cluster.name} was made by others.",
+                "Set the pair up and say that it is taken over, or choose another name in the pair's settings.",
+                cause=following.Cause.OTHERS,
+            )
         _ensure_namespace(way.origin, namespace, may_make=way.is_back)
         wanted = clusterpair.to_apply(way.document)
-        if present is not None and _is_as_wanted(present, wanted):
+        # Portworx may hold on to credentials that were deleted, so that new ones want a new pair.
+        is_stale = bool(options.get("replace_credentials"))
+        if present is not None and not is_others and not is_stale and _is_as_wanted(present, wanted):
             return Outcome(State.OK, f"ClusterPair {namespace}/{way.name} is there as wanted.")
         if present is not None and (present.get("status") or {}).get("storageStatus") == following.READY:
             # Stork never pairs again what was Ready once; a new token or address needs a new object.
@@ -219,6 +234,23 @@ class Steps:
         connection.apply(wanted, force=True)
         verb = "created" if present is None else "changed"
         return Outcome(State.OK, f"ClusterPair {namespace}/{way.name} {verb} on {way.origin.cluster.name}.")
+
+    def _looked_at(self, present: dict[str, Any] | None, way: Way) -> Outcome:
+        """Whether what is there leads where the pair says, as the pair says."""
+        named = f"ClusterPair {self.pairing.namespace}/{way.name}"
+        if present is None:
+            message = f"There is no {named} on {way.origin.cluster.name}."
+            return Outcome(State.FAILURE, message, "Set the pair up.")
+        server = following.state_of(present).server
+        if server != way.target.connection.server:
+            message = f"{named} leads to {server or 'no API server'}."
+            remedy = f"The pair's destination is at {way.target.connection.server}. Set the pair up, or choose its own."
+            return Outcome(State.WARNING, message, remedy)
+        whose = "" if is_ours(present) else " It was made by others."
+        if different := _differences(present, way.document):
+            message = f"{named} is not as the pair says: {', '.join(different)}.{whose}"
+            return Outcome(State.WARNING, message, "Set the pair up to write it anew, or change the pair's settings.")
+        return Outcome(State.OK, f"{named} is on {way.origin.cluster.name}.{whose}")
 
     # -- row 9
 
@@ -265,18 +297,6 @@ def _worst(state: PairState) -> Meaning:
     return min(meanings, key=lambda each: ORDER.index(each.state))
 
 
-def _looked_at(present: dict[str, object] | None, way: Way, namespace: str) -> Outcome:
-    if present is None:
-        message = f"There is no ClusterPair {namespace}/{way.name} on {way.origin.cluster.name}."
-        return Outcome(State.FAILURE, message, "Set the pair up.")
-    server = following.state_of(present).server
-    if server != way.target.connection.server:
-        message = f"ClusterPair {namespace}/{way.name} leads to {server or 'no API server'}."
-        remedy = f"The pair's destination is at {way.target.connection.server}. Set the pair up, or choose its own."
-        return Outcome(State.WARNING, message, remedy)
-    return Outcome(State.OK, f"ClusterPair {namespace}/{way.name} is on {way.origin.cluster.name}.")
-
-
 def _is_as_wanted(present: dict[str, object], wanted: dict[str, object]) -> bool:
     if present["metadata"].get("deletionTimestamp"):  # type: ignore[attr-defined]
         return False
@@ -284,6 +304,17 @@ def _is_as_wanted(present: dict[str, object], wanted: dict[str, object]) -> bool
     assert isinstance(spec, dict)
     assert isinstance(asked, dict)
     return bool(spec.get("config") == asked["config"] and spec.get("options") == asked["options"])
+
+
+def _differences(present: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """What of the storage options is there otherwise than wanted; the token is looked at in a step of its own."""
+    there, asked = (each["spec"].get("options") or {} for each in (present, wanted))
+    names = sorted({*there, *asked} - {"token", clusterpair.PLACEHOLDER})
+    return [
+        f"{name} {there.get(name) or 'missing'} instead of {asked.get(name) or 'none'}"
+        for name in names
+        if str(there.get(name) or "") != str(asked.get(name) or "")
+    ]
 
 
 def _wait_until_gone(way: Way, namespace: str) -> None:
@@ -296,6 +327,16 @@ def _wait_until_gone(way: Way, namespace: str) -> None:
                 "Stork takes its finalizer off: look at Stork's log on that cluster, then try again.",
             )
         time.sleep(0.5)
+
+
+def _ways_to(way: Way, *, is_needed: bool) -> list[endpoint.Endpoint]:
+    """What the target's objects show; beside an endpoint typed by hand it is only for people to know."""
+    try:
+        return endpoint.candidates(way.target.connection, way.target.portworx.namespace)
+    except errors.KubeError:
+        if is_needed:
+            raise
+        return []
 
 
 def _token_of(way: Way, namespace: str) -> str:

@@ -8,7 +8,7 @@ from audit.actor import Actor
 from clusters import services
 from clusters.pairing.jobs import FOLLOW, Progress, codes_of
 from clusters.pairing.steps import Code, Outcome, State
-from clusters.pairing.work import StepFunction, Way, Work, run
+from clusters.pairing.work import StepFunction, Way, Work, is_ours, run
 from clusters.portworx import backuplocation, clusterpair, credentials, discovery, following
 from teams.refusals import Refusal
 
@@ -47,7 +47,18 @@ def _delete_object(progress: Progress, way: Way) -> Outcome:
     """The ClusterPair is deleted, and waited for: Stork undoes the pairing of the storage before it lets it go."""
     namespace = progress.pairing.namespace
     where = f"ClusterPair {namespace}/{way.name} on {way.origin.cluster.name}"
-    way.origin.connection.delete(clusterpair.RESOURCE, way.name, namespace)
+    present = way.origin.connection.list(clusterpair.RESOURCE, namespace, field_selector=f"metadata.name={way.name}")
+    for row in present:
+        if not is_ours(row) and progress.pairing.job_options.get("named") != str(progress.pairing):
+            if not way.is_back:
+                progress.keep(made_by_others=True)
+            return Outcome(
+                State.FAILURE,
+                f"{where} was made by others, and stays.",
+                f"Take the pair down with the name {progress.pairing} to delete it all the same.",
+                cause=following.Cause.OTHERS,
+            )
+        way.origin.connection.delete(clusterpair.RESOURCE, way.name, namespace, uid=row["metadata"]["uid"])
     state = following.read(way.origin.connection, way.name, namespace)
     if state.exists:
         said = next((each.message for each in reversed(state.events) if each.reason == "Deleting"), "")
@@ -64,7 +75,7 @@ def _delete_object(progress: Progress, way: Way) -> Outcome:
 
 def _delete_locations(work: Work) -> Outcome:
     for side in (work.source, work.destination):
-        backuplocation.delete(side.connection, work.pairing.object_name, work.pairing.namespace)
+        backuplocation.delete(side.connection, work.pairing.location_name, work.pairing.namespace)
     return Outcome(State.OK, "Secret and BackupLocation are gone on both clusters.")
 
 

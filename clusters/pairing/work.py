@@ -24,6 +24,12 @@ from clusters.portworx.pods import Portworx
 MANAGED_BY = {"app.kubernetes.io/managed-by": "kubemotion-web"}
 
 
+def is_ours(present: dict[str, Any]) -> bool:
+    """Whether an object has the mark that setting up gives it."""
+    labels = present["metadata"].get("labels") or {}
+    return bool(labels.items() >= MANAGED_BY.items())
+
+
 def keys_of(store: ObjectStore) -> Keys:
     """The store's keys as Portworx wants them. It takes no prefix: Portworx keeps its own order in the bucket."""
     endpoint = store.endpoint.partition("://")[2] if "://" in store.endpoint else store.endpoint

@@ -30,7 +30,8 @@ class Names:
     host: str = "<load balancer>"
     port: int = 9001
     mode: str = ""
-    backup_location: bool = False
+    # The BackupLocation; empty where Portworx' own credentials are used.
+    location: str = ""
 
 
 def commands(names: Names) -> dict[str, str]:
@@ -39,7 +40,7 @@ def commands(names: Names) -> dict[str, str]:
     there = POD.format(context=destination, px=names.destination_px)
     here = POD.format(context=source, px=names.source_px)
     mode = f", mode: {names.mode}" if names.mode else ""
-    location = f", backuplocation: {names.name}" if names.backup_location else ""
+    location = f", backuplocation: {names.location}" if names.location else ""
     return {
         "clusters": "\n".join(
             f"oc --context {context} get nodes\noc --context {context} get pods -l name=portworx -n {px}"
@@ -60,6 +61,23 @@ def commands(names: Names) -> dict[str, str]:
             f"oc --context {source} get clusterpair -n {names.namespace}"
         ),
         "status": f"storkctl --context {source} -n {names.namespace} get clusterpair",
+        **_removing(names, source, destination, here, there),
+    }
+
+
+def _removing(names: Names, source: str, destination: str, here: str, there: str) -> dict[str, str]:
+    """The lines that take the pair down, by the code of the step."""
+    delete = f"credentials delete {name_for(names.uuid)}"
+    return {
+        "object": f"oc --context {source} delete clusterpair {names.name} -n {names.namespace}",
+        "location": "\n".join(
+            f"oc --context {context} delete backuplocation,secret {names.location or names.name} -n {names.namespace}"
+            for context in (source, destination)
+        ),
+        "credentials": (
+            f"{there}\n{_pxctl(destination, names.destination_px, delete)}\n"
+            f"{here}\n{_pxctl(source, names.source_px, delete)}"
+        ),
     }
 
 
@@ -68,9 +86,9 @@ def _pxctl(context: str, px: str, words: str) -> str:
 
 
 def _credentials(names: Names, pod: str, context: str, px: str) -> str:
-    if names.backup_location:
+    if names.location:
         return (
-            f"oc --context {context} get secret,backuplocation {names.name} -n {names.namespace}\n"
+            f"oc --context {context} get secret,backuplocation {names.location} -n {names.namespace}\n"
             "# storkctl create clusterpair makes both on both clusters"
         )
     credential = name_for(names.uuid)

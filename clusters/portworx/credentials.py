@@ -17,6 +17,8 @@ from clusters.portworx.pods import PXCTL, Portworx
 from clusters.portworx.pxctl import Credential
 
 AMAZON = "s3.amazonaws.com"
+# The end of the name under which new keys are tried beside the old ones.
+TRIAL = "-trial"
 
 
 def name_for(destination_uuid: str) -> str:
@@ -169,10 +171,16 @@ def ensure(portworx: Portworx, name: str, keys: Keys, *, replace: bool = False) 
     """See to it that credentials of that name are there, for this store, and work.
 
     Working ones for this store are kept. Those that do not work, of this or another store, are made anew. Working ones
-    for another store may serve other pairs of the destination: DifferentError, unless `replace`. Raises PxctlError in
-    pxctl's own words where the store does not accept the keys; what was made then stays, and is replaced next time.
+    for another store may serve other pairs of the destination: DifferentError, unless `replace`, which first tries the
+    new keys under another name. Raises PxctlError in pxctl's own words where the store does not accept the keys; what
+    was made without any before stays then, and is replaced next time.
     """
-    known = named(portworx, name)
+    trial = f"{name}{TRIAL}"
+    present = {each.name: each for each in listed(portworx)}
+    if trial in present:
+        # An earlier try died before it took it away.
+        delete(portworx, trial)
+    known = present.get(name)
     if known is not None and not replace:
         difference = _difference(known, keys)
         if _works(portworx, name):
@@ -183,10 +191,21 @@ def ensure(portworx: Portworx, name: str, keys: Keys, *, replace: bool = False) 
                 )
             return Outcome.KEPT
     if known is not None:
+        if replace:
+            _try(portworx, trial, keys)
         portworx.pxctl("credentials", "delete", name)
     create(portworx, name, keys)
     validate(portworx, name)
     return Outcome.MADE if known is None else Outcome.REPLACED
+
+
+def _try(portworx: Portworx, name: str, keys: Keys) -> None:
+    """Let Portworx try the keys, so that working credentials are not given up for keys that do not work."""
+    try:
+        create(portworx, name, keys)
+        validate(portworx, name)
+    finally:
+        delete(portworx, name)
 
 
 def _works(portworx: Portworx, name: str) -> bool:

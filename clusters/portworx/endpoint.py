@@ -126,19 +126,34 @@ def _routes(connection: Connection, namespace: str) -> Iterator[Endpoint]:
             yield Endpoint(Kind.ROUTE, f"{'https' if tls else 'http'}://{spec['host']}", 443 if tls else 80)
 
 
-def choose(found: list[Endpoint], *, kind: Kind | None = None, host: str = "", port: int | None = None) -> Endpoint:
-    """The endpoint that is used: the one given by hand, or the best of the wanted kind. Raises PortworxError."""
+NAMES = {
+    Kind.LOAD_BALANCER: "load balancer",
+    Kind.NODE_PORT: "node port",
+    Kind.ROUTE: "Route",
+    Kind.MANUAL: "typed by hand",
+}
+
+
+def choices(
+    found: list[Endpoint], *, kind: Kind | None = None, host: str = "", port: int | None = None
+) -> list[Endpoint]:
+    """The endpoints that come into question, the best first: the one typed by hand, or the first of each kind wanted.
+
+    Raises PortworxError where there is none.
+    """
     if host:
-        return Endpoint(Kind.MANUAL, host, port or PORT)
-    wanted = [each for each in found if kind is None or each.kind == kind]
-    if not wanted:
-        named = {Kind.LOAD_BALANCER: "load balancer", Kind.NODE_PORT: "node port", Kind.ROUTE: "Route"}
-        what = named.get(kind, "address") if kind is not None else "address"
+        return [Endpoint(Kind.MANUAL, host, port or PORT)]
+    first: dict[Kind, Endpoint] = {}
+    for each in found:
+        if kind is None or each.kind == kind:
+            first.setdefault(each.kind, Endpoint(each.kind, each.host, port or each.port))
+    if not first:
+        what = NAMES[kind] if kind is not None else "address"
         raise PortworxError(
             f"Service {SERVICE} of the destination shows no {what} at which the source could reach Portworx.",
             "Give the Service type LoadBalancer and wait until it has an address, or type the endpoint in by hand.",
         )
-    return Endpoint(wanted[0].kind, wanted[0].host, port or wanted[0].port)
+    return list(first.values())
 
 
 @dataclass(frozen=True)
@@ -183,3 +198,40 @@ def _reach_by_shell(portworx: Portworx, endpoint: Endpoint) -> Reach:
     if result.exit_code:
         return Reach(False, said[-1] if said else f"No connection to {endpoint} within {CONNECT_SECONDS} s.")
     return Reach(True, f"{endpoint} answers from pod {portworx.namespace}/{portworx.pod}.")
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The endpoint that is used, whether it was reached, and why it and not another."""
+
+    endpoint: Endpoint
+    reach: Reach
+    reason: str
+
+
+def take(portworx: Portworx, wanted: list[Endpoint]) -> Taken:
+    """The first that the source's Portworx reaches; where it reaches none, the first of all. Raises KubeError."""
+    tried: list[Taken] = []
+    for each in wanted:
+        found = Taken(each, reach(portworx, each), "")
+        tried.append(found)
+        if found.reach.reached:
+            break
+    best = next((each for each in tried if each.reach.reached), None)
+    # What cannot be found out is better than what was refused.
+    best = best or next((each for each in tried if each.reach.reached is None), tried[0])
+    return Taken(best.endpoint, best.reach, _reason(best.endpoint, wanted, tried))
+
+
+def _reason(taken: Endpoint, wanted: list[Endpoint], tried: list[Taken]) -> str:
+    if taken.kind == Kind.MANUAL:
+        return "It was typed in by hand."
+    if len(wanted) == 1:
+        return f"It is the only {NAMES[taken.kind]}, and no other way was asked for or found."
+    passed = [f"{NAMES[each.endpoint.kind]} {each.endpoint}: {each.reach.message}" for each in tried]
+    others = [said for each, said in zip(tried, passed, strict=True) if each.endpoint != taken]
+    left = [f"{NAMES[each.kind]} {each}" for each in wanted[len(tried) :]]
+    words = [f"The {NAMES[taken.kind]} is the first that answers." if others else f"A {NAMES[taken.kind]} comes first."]
+    words += [f"Not reached: {'; '.join(others)}."] if others else []
+    words += [f"Not tried: {', '.join(left)}."] if left else []
+    return " ".join(words)

@@ -37,6 +37,7 @@ class Cause(StrEnum):
     NO_OPTIONS = "no-storage-options"
     KUBECONFIG = "unusable-kubeconfig"
     NO_STORK = "no-stork"
+    OTHERS = "made-by-others"
     OTHER = "other"
 
 

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from audit.actor import Actor
 from clusters.models import ClusterPair
-from migrations_app.schedules import services
+from migrations_app.schedules import by_hand, services
 from migrations_app.schedules.forms import PolicyForm, RuleForm, ScheduleForm
 from migrations_app.schedules.overview import both_sides
 from teams import access
@@ -28,7 +28,7 @@ from teams.refusals import Refusal
 
 def _pair(request: HttpRequest, pk: uuid.UUID, action: Action = Action.VIEW) -> ClusterPair:
     """The pair, for the user; what is not driven by Stork has no such page."""
-    pairs = ClusterPair.objects.select_related("team", "source", "destination")
+    pairs = ClusterPair.objects.select_related("team", "source", "destination", "portworx")
     pair = access.get(pairs, request.user, pk, action)
     if pair.engine != services.ENGINE:
         raise Http404
@@ -46,6 +46,7 @@ def overview(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         "sides": [source, destination],
         "active": [each for each in source.schedules if destination.is_active(each)],
         "may_operate_here": access.may(request.user, Action.OPERATE, pair.team),
+        "by_hand": by_hand.commands(pair),
     }
     return render(request, "migrations_app/schedules/overview.html", context)
 
@@ -177,7 +178,15 @@ def act(request: HttpRequest, pk: uuid.UUID, namespace: str, name: str, verb: st
         raise Http404
     if request.method == "GET":
         frame = "ui/dialog.html" if request.headers.get("HX-Request") else "ui/question.html"
-        context = {"pair": pair, "namespace": namespace, "name": name, "verb": verb, "what": what, "frame": frame}
+        context = {
+            "pair": pair,
+            "namespace": namespace,
+            "name": name,
+            "verb": verb,
+            "what": what,
+            "frame": frame,
+            "by_hand": by_hand.of_verb(pair, verb, namespace, name),
+        }
         return render(request, "migrations_app/schedules/act.html", context)
     try:
         messages.success(request, what.do(request, pair, namespace, name))

@@ -26,6 +26,7 @@ KUBECONFIG = json.dumps(
 )
 STORE = {"name": "new", "bucket": "new-bucket", "access_key_id": "a", "secret_access_key": "s"}
 PAIR = {"name": "new", "source": "{source}", "destination": "{destination}", "object_store": "{store}"}
+IMPORTED = {"uid": "u", "name": "imported", "destination": "{destination}", "object_store": "{store}"}
 SCHEDULE = {"name": "s", "namespace": "cms", "cluster_pair": "p", "namespaces": ["cms"], "policy": "daily"}
 RULE = {"name": "r", "namespace": "cms", "commands": [{"selector": {"app": "mysql"}, "command": "sync"}]}
 SUSPEND = {"namespace": "cms", "name": "s", "do": "suspend"}
@@ -116,6 +117,8 @@ RULES = [
     # The clusters do not answer here.
     Rule("GET", "/clusters/{source}/volumes/?namespace=cms", None, refused(OPERATE)),
     Rule("GET", "/clusters/{source}/credentials/", None, refused(OPERATE)),
+    Rule("GET", "/clusters/{source}/cluster-pairs/", None, refused(OPERATE)),
+    Rule("POST", "/clusters/{source}/cluster-pairs/", IMPORTED, refused(ADMINISTER)),
     Rule("GET", "/object-stores/", None, LIST),
     Rule("POST", "/object-stores/", {"team": "{team}", **STORE}, added(ADMINISTER)),
     Rule("GET", "/object-stores/{store}/", None, VIEW),
@@ -133,6 +136,8 @@ RULES = [
     Rule("POST", "/pairs/{portworx_pair}/take-down/", {"credentials": True}, accepted(ADMINISTER)),
     Rule("GET", "/pairs/{portworx_pair}/steps/", None, VIEW),
     Rule("GET", "/pairs/{portworx_pair}/document/", None, VIEW),
+    # The destination does not answer here.
+    Rule("GET", "/pairs/{portworx_pair}/document/?secrets=true", None, refused(ADMINISTER, 502)),
     Rule("GET", "/pairs/{stork_pair}/schedules/", None, VIEW),
     # What is asked for is refused by the clusters, which do not answer here.
     Rule("POST", "/pairs/{stork_pair}/schedules/", SCHEDULE, refused(OPERATE)),

@@ -36,6 +36,8 @@ STAFF = row(SIGN_IN, 403, 403, 403, 403, 403, 200)
 OPERATE_POST = OPERATE | dict.fromkeys(("olivia", "alice", "staff"), 302)
 ADMINISTER_POST = ADMINISTER | dict.fromkeys(("alice", "staff"), 302)
 VIEW_REDIRECT = VIEW | dict.fromkeys(("bob", "olivia", "alice", "staff"), 302)
+# Mallory administers a team, but not this one's cluster.
+IMPORT = ADMINISTER_SOMEWHERE | {"mallory": 404}
 OWN_TOKEN = row(SIGN_IN, 404, 404, 404, 302, 404, 404)
 
 
@@ -81,6 +83,9 @@ TABLE: dict[str, list[Ask]] = {
     "cluster-credentials": [Ask(OPERATE, "cluster")],
     **six("object-store"),
     **six("pair"),
+    "pair-import": [Ask(ADMINISTER_SOMEWHERE), Ask(IMPORT, "", "get", (("cluster", "{cluster}"),))],
+    # The destination does not answer here, so that there is nothing to send.
+    "pair-document-whole": [Ask(ADMINISTER_POST, "portworx-pair")],
     "pair-progress": [Ask(VIEW, "portworx-pair")],
     "pair-document": [Ask(VIEW_REDIRECT, "portworx-pair")],
     "pair-set-up": [Ask(ADMINISTER_POST, "portworx-pair", "post")],

@@ -8,15 +8,23 @@ from collections.abc import Iterator, Mapping
 import pytest
 import yaml
 
+from audit.actor import Actor
+from clusters import services
 from clusters.kube import kubeconfig
 from clusters.kube.connection import Connection
+from clusters.models import Engine
 from clusters.portworx import pods
 from clusters.portworx.credentials import S3Keys
 from clusters.portworx.pods import Portworx
-from demo import estate, portworx
+from demo import estate as planted
+from demo import portworx
 from demo.cluster.server import ClusterHandle, running_clusters
 from demo.portworx import classes
+from demo.portworx.storage import storage_of
 from demo.s3 import RunningS3, running_s3
+from teams.models import Role, Team
+from tests.factories import member
+from tests.portworx.estate import Estate
 from tests.portworx_estate import hand
 
 
@@ -31,7 +39,7 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Clu
     """`dev` with the application of the story on Portworx volumes, and an empty `prod`."""
     with running_clusters(tmp_path_factory.mktemp("clusters")) as running, portworx.installed(running):
         for name, cluster in running.items():
-            estate.plant_running(cluster, name, megabytes=1, claim_classes=(classes.BLOCK_CLASS, classes.SHARED_CLASS))
+            planted.plant_running(cluster, name, megabytes=1, claim_classes=(classes.BLOCK_CLASS, classes.SHARED_CLASS))
             # Its pods are ready.
             hand.uuid_of(cluster)
             hand.load_balancer(cluster)
@@ -62,3 +70,46 @@ def keys(store: RunningS3) -> S3Keys:
         bucket=store.bucket,
         disable_ssl=store.endpoint.startswith("http://"),
     )
+
+
+@pytest.fixture
+def estate(db: None, sites: Mapping[str, ClusterHandle], store: RunningS3) -> Iterator[Estate]:
+    team = Team.objects.create(name="Content platform")
+    by = Actor(user=member("alice", team, Role.ADMIN))
+    rows = {
+        name: services.add_cluster(team, name=name, kubeconfig=yaml.safe_dump(sites[name].kubeconfig), by=by)
+        for name in ("dev", "prod")
+    }
+    bucket = services.add_object_store(
+        team,
+        name="moves",
+        endpoint=store.endpoint,
+        region=store.region,
+        bucket=store.bucket,
+        access_key_id=store.keys.access_key_id,
+        secret_access_key=store.keys.secret_access_key,
+        by=by,
+    )
+    pair = services.add_pair(
+        team,
+        name="dev-to-prod",
+        source=rows["dev"],
+        destination=rows["prod"],
+        object_store=bucket,
+        engine=Engine.PORTWORX,
+        portworx={"namespace": "cms", "object_name": "prodcluster"},
+        by=by,
+    )
+    made = Estate(pair, by, sites["dev"], sites["prod"], store)
+    yield made
+    for cluster in (made.dev, made.prod):
+        for each in cluster.call(lambda api: api.list(f"clusterpairs.{hand.STORK}")):
+            cluster.call(
+                lambda api, each=each: api.delete(
+                    f"clusterpairs.{hand.STORK}", each["metadata"]["namespace"], each["metadata"]["name"]
+                )
+            )
+        hand.until(lambda cluster=cluster: not cluster.call(lambda api: api.list(f"clusterpairs.{hand.STORK}")))
+        storage = cluster.call(storage_of)
+        for each in storage.credentials:
+            cluster.call(lambda api, each=each: storage_of(api).remove_credential(each["name"]))

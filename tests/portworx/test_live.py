@@ -106,16 +106,25 @@ def test_the_endpoint_is_found_and_tried_from_the_source(
     px: Mapping[str, Portworx], connections: Mapping[str, Connection], sites: Mapping[str, ClusterHandle]
 ) -> None:
     found = endpoint.candidates(connections["prod"], "kube-system")
-    best = endpoint.choose(found)
+    best, *others = endpoint.choices(found)
     assert best == endpoint.Endpoint(endpoint.Kind.LOAD_BALANCER, hand.load_balancer(sites["prod"]), 9001)
     assert {each.kind for each in found} >= {endpoint.Kind.LOAD_BALANCER, endpoint.Kind.NODE_PORT}
     assert endpoint.reach(px["dev"], best).reached is True
-    nowhere = endpoint.reach(px["dev"], endpoint.choose(found, host="nobody.example.com"))
+    [typed] = endpoint.choices(found, host="nobody.example.com")
+    nowhere = endpoint.reach(px["dev"], typed)
     assert nowhere.reached is False
     assert "Could not resolve host" in nowhere.message
-    closed = endpoint.reach(px["dev"], endpoint.choose(found, host=best.host, port=9002))
-    assert closed.reached is False
-    assert "Failed to connect" in closed.message
+    [closed] = endpoint.choices(found, host=best.host, port=9002)
+    refused = endpoint.reach(px["dev"], closed)
+    assert refused.reached is False
+    assert "Failed to connect" in refused.message
+    taken = endpoint.take(px["dev"], [best, *others])
+    assert (taken.endpoint, taken.reach.reached) == (best, True)
+    assert "load balancer comes first. Not tried: node port" in taken.reason
+    second = endpoint.take(px["dev"], [endpoint.Endpoint(best.kind, best.host, 9002), *others])
+    assert second.endpoint.kind == endpoint.Kind.NODE_PORT
+    assert "The node port is the first that answers. Not reached: load balancer" in second.reason
+    assert endpoint.take(px["dev"], [typed]).reason == "It was typed in by hand."
 
 
 def test_the_token_is_read(px: Mapping[str, Portworx], sites: Mapping[str, ClusterHandle]) -> None:

@@ -4,129 +4,24 @@ from __future__ import annotations
 
 import json
 import logging
-import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import pytest
-import yaml
 from django.utils import timezone
 
-from audit.actor import Actor
 from audit.models import Entry
 from clusters import services
 from clusters.models import Cluster, ClusterPair, Engine, ObjectStore, PairingJob, PortworxPairing
 from clusters.pairing import jobs
 from clusters.portworx import credentials
 from demo.cluster.api import APIError
-from demo.cluster.server import ClusterHandle
 from demo.portworx.storage import storage_of
-from demo.s3 import RunningS3
-from teams.models import Role, Team
 from teams.refusals import Refusal
-from tests.factories import member
+from tests.portworx.estate import Estate, states
 from tests.portworx_estate import hand
 
 pytestmark = pytest.mark.django_db
-
-
-@dataclass
-class Estate:
-    """The pair and both clusters of it."""
-
-    pair: ClusterPair
-    by: Actor
-    dev: ClusterHandle
-    prod: ClusterHandle
-    store: RunningS3
-
-    @property
-    def credential(self) -> str:
-        return credentials.name_for(self.prod.call(storage_of).uuid)
-
-    def fresh(self) -> PortworxPairing:
-        return PortworxPairing.objects.select_related("pair").get(pair=self.pair)
-
-    def run(
-        self,
-        job: PairingJob = PairingJob.SET_UP,
-        *,
-        until: Callable[[PortworxPairing], bool] | None = None,
-        **given: Any,
-    ) -> PortworxPairing:
-        """Ask for the job and look, as workers do, until it is over or the condition holds."""
-        jobs.request(ClusterPair.objects.get(pk=self.pair.pk), job, by=self.by, **given)
-        return self.drive(until)
-
-    def drive(self, until: Callable[[PortworxPairing], bool] | None = None, seconds: float = 40) -> PortworxPairing:
-        until = until or (lambda pairing: not pairing.is_working)
-        deadline = time.monotonic() + seconds
-        while True:
-            pairing = PortworxPairing.objects.filter(pair=self.pair).first()
-            if pairing is None or until(pairing):
-                return pairing  # type: ignore[return-value]
-            assert time.monotonic() < deadline, json.dumps(pairing.steps, indent=1)
-            if pairing.pk in jobs.due():
-                jobs.look(pairing.pk)
-            else:
-                # Nobody waits for real seconds between looks.
-                PortworxPairing.objects.filter(pk=pairing.pk).update(next_look_at=timezone.now())
-                time.sleep(0.2)
-
-    def step(self, code: str) -> dict[str, str]:
-        return next(step for step in self.fresh().steps if step["code"] == code)
-
-    def change(self, **fields: Any) -> None:
-        PortworxPairing.objects.filter(pair=self.pair).update(**fields)
-
-
-@pytest.fixture
-def estate(sites: Mapping[str, ClusterHandle], store: RunningS3) -> Iterator[Estate]:
-    team = Team.objects.create(name="Content platform")
-    by = Actor(user=member("alice", team, Role.ADMIN))
-    rows = {
-        name: services.add_cluster(team, name=name, kubeconfig=yaml.safe_dump(sites[name].kubeconfig), by=by)
-        for name in ("dev", "prod")
-    }
-    bucket = services.add_object_store(
-        team,
-        name="moves",
-        endpoint=store.endpoint,
-        region=store.region,
-        bucket=store.bucket,
-        access_key_id=store.keys.access_key_id,
-        secret_access_key=store.keys.secret_access_key,
-        by=by,
-    )
-    pair = services.add_pair(
-        team,
-        name="dev-to-prod",
-        source=rows["dev"],
-        destination=rows["prod"],
-        object_store=bucket,
-        engine=Engine.PORTWORX,
-        portworx={"namespace": "cms", "object_name": "prodcluster"},
-        by=by,
-    )
-    made = Estate(pair, by, sites["dev"], sites["prod"], store)
-    yield made
-    for cluster in (made.dev, made.prod):
-        for each in cluster.call(lambda api: api.list(f"clusterpairs.{hand.STORK}")):
-            cluster.call(
-                lambda api, each=each: api.delete(
-                    f"clusterpairs.{hand.STORK}", each["metadata"]["namespace"], each["metadata"]["name"]
-                )
-            )
-        hand.until(lambda cluster=cluster: not cluster.call(lambda api: api.list(f"clusterpairs.{hand.STORK}")))
-        storage = cluster.call(storage_of)
-        for each in storage.credentials:
-            cluster.call(lambda api, each=each: storage_of(api).remove_credential(each["name"]))
-
-
-def states(pairing: PortworxPairing) -> dict[str, str]:
-    return {step["code"]: step["state"] for step in pairing.steps}
 
 
 def test_one_request_does_rows_one_to_nine(estate: Estate) -> None:
@@ -246,11 +141,12 @@ def test_a_wrong_token_is_told_in_the_words_of_portworx_and_repaired(estate: Est
     hand.create(estate.dev, "clusterpairs", bad)
     hand.until(lambda: hand.statuses(estate.dev, "cms", "prodcluster") == ("Error", "Ready"))
     estate.run(PairingJob.VALIDATE)
+    assert "made by others" in estate.step("applied")["message"]
     step = estate.step("status")
     assert (step["state"], step["cause"]) == ("failure", "wrong-token")
     assert "Token authentication failed" in step["said"]
     assert "read anew" in step["remedy"]
-    assert estate.run().is_ready
+    assert estate.run(take_over=True).is_ready
 
 
 def test_a_missing_namespace_is_told(estate: Estate) -> None:
