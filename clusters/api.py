@@ -94,9 +94,13 @@ class ClusterSerializer(OwnedSerializer):
 
 
 class ObjectStoreSerializer(OwnedSerializer):
-    access_key_id = serializers.CharField(write_only=True, help_text="Never shown again.")
+    access_key_id = serializers.CharField(
+        write_only=True, required=False, allow_blank=True, help_text="Of S3. Never shown again."
+    )
     secret_access_key = serializers.CharField(
-        write_only=True, trim_whitespace=False, help_text="Never shown again; empty on a change keeps the old one."
+        write_only=True,
+        trim_whitespace=False,
+        help_text="Or Azure's account key, or Google's JSON key. Never shown again; an empty one keeps the old.",
     )
     gives_temporary_keys = serializers.BooleanField(
         read_only=True, help_text="Whether movers get temporary keys for their own volume's prefix, not the key pair."
@@ -108,6 +112,8 @@ class ObjectStoreSerializer(OwnedSerializer):
             "id",
             "team",
             "name",
+            "provider",
+            "account",
             "endpoint",
             "region",
             "bucket",

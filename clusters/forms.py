@@ -10,7 +10,17 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from clusters import class_mapping
-from clusters.models import Cluster, ClusterPair, EndpointKind, Engine, Health, ObjectStore, PairMode, PortworxPairing
+from clusters.models import (
+    Cluster,
+    ClusterPair,
+    EndpointKind,
+    Engine,
+    Health,
+    ObjectStore,
+    PairMode,
+    PortworxPairing,
+    Provider,
+)
 from clusters.pairing.options import FIELDS, why_not
 from clusters.portworx.migration import ADMIN_NAMESPACE
 from teams.forms import TeamChoice
@@ -36,6 +46,8 @@ REDRAWS_ENGINE = {
     "hx-target": "#engine-choice",
     "hx-select": "#engine-choice",
 }
+# Each provider too.
+REDRAWS_PROVIDER = {**REDRAWS_ENGINE, "hx-target": "#store-fields", "hx-select": "#store-fields"}
 
 
 class NotShownAgain:
@@ -124,7 +136,35 @@ class ClusterForm(NameAndTeam):
         return given
 
 
+class StoreChoice(forms.ModelChoiceField):
+    """A store by its name, and what it is where it is not S3."""
+
+    def label_from_instance(self, store: ObjectStore) -> str:
+        return store.name if store.is_s3 else f"{store.name} ({store.get_provider_display()})"
+
+
+SECRETS = ("access_key_id", "secret_access_key")
+# What only some providers have, and how the others call what all have.
+ONLY_S3 = ("endpoint", "region", "prefix", "path_style", "access_key_id", "ca_bundle", "sts_role_arn", "sts_endpoint")
+LABELS: dict[str, dict[str, Any]] = {
+    Provider.AZURE: {
+        "account": _("Storage account"),
+        "bucket": _("Container"),
+        "secret_access_key": _("Account key"),
+    },
+    Provider.GOOGLE: {"account": _("Project id"), "secret_access_key": _("JSON key of a service account")},
+}
+
+
 class ObjectStoreForm(NameAndTeam):
+    provider = forms.ChoiceField(
+        label=_("Provider"),
+        choices=Provider.choices,
+        initial=Provider.S3,
+        required=False,
+        help_text=_("The native engine needs S3. Portworx takes all three."),
+    )
+    account = forms.CharField(label=_("Account"), max_length=200)
     endpoint = forms.CharField(
         label=_("Endpoint"),
         max_length=300,
@@ -179,6 +219,8 @@ class ObjectStoreForm(NameAndTeam):
     def __init__(self, *args: Any, instance: ObjectStore | None = None, **kwargs: Any) -> None:
         shown = (
             "name",
+            "provider",
+            "account",
             "endpoint",
             "region",
             "bucket",
@@ -190,24 +232,44 @@ class ObjectStoreForm(NameAndTeam):
         )
         _begin_with(kwargs, instance, shown)
         super().__init__(*args, instance=instance, **kwargs)
-        for secret in ("access_key_id", "secret_access_key"):
+        for secret in SECRETS:
             self.fields[secret].required = instance is None
             if instance is not None:
                 self.fields[secret].help_text = UNCHANGED
+        self._suit_provider()
+
+    def _suit_provider(self) -> None:
+        """Each provider has fields of its own; a store stays with the one that it was added with."""
+        given = self.data.get("provider") or self.initial.get("provider")
+        provider = self.instance.provider if self.instance is not None else given
+        if self.instance is not None:
+            del self.fields["provider"]
+        else:
+            self.fields["provider"].widget.attrs.update(REDRAWS_PROVIDER)
+        if provider not in LABELS:
+            del self.fields["account"]
+            return
+        for name in ONLY_S3:
+            del self.fields[name]
+        for name, label in LABELS[provider].items():
+            self.fields[name].label = label
+        self.order_fields(["team", "name", "provider", "account"])
+        if provider == Provider.GOOGLE:
+            self.fields["secret_access_key"].widget = SecretTextarea(
+                attrs={"rows": 8, "spellcheck": "false", "autocomplete": "off", "class": "kmw-mono"}
+            )
 
     def values(self) -> dict[str, Any]:
         """On editing, a secret that was left empty stays as it is."""
-        secrets = ("access_key_id", "secret_access_key")
-        kept = secrets if self.instance is not None else ()
-        return {key: value for key, value in super().values().items() if not (key in kept and not value)}
+        kept = SECRETS if self.instance is not None else ()
+        given = {key: value for key, value in super().values().items() if not (key in kept and not value)}
+        return {key: value for key, value in given.items() if key != "provider" or value}
 
 
 class PairForm(NameAndTeam):
     source = forms.ModelChoiceField(label=_("Source"), queryset=Cluster.objects.none(), empty_label=None)
     destination = forms.ModelChoiceField(label=_("Destination"), queryset=Cluster.objects.none(), empty_label=None)
-    object_store = forms.ModelChoiceField(
-        label=_("Object store"), queryset=ObjectStore.objects.none(), empty_label=None
-    )
+    object_store = StoreChoice(label=_("Object store"), queryset=ObjectStore.objects.none(), empty_label=None)
     engine = forms.ChoiceField(label=_("Engine"), choices=Engine.choices, initial=Engine.NATIVE)
     namespace = forms.CharField(
         label=_("Namespace of the ClusterPair"),

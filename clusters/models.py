@@ -78,10 +78,24 @@ class Cluster(TeamOwned, Checked):
         return bool(self.portworx.get("can_migrate"))
 
 
+class Provider(models.TextChoices):
+    """What an object store speaks. The native engine needs S3; Portworx takes all three."""
+
+    S3 = "s3", _("Amazon S3 or compatible")
+    AZURE = "azure", _("Azure Blob Storage")
+    GOOGLE = "google", _("Google Cloud Storage")
+
+
 class ObjectStore(TeamOwned, Checked):
-    """A bucket of an S3-compatible object store, and the key pair for it."""
+    """A bucket (a container, in Azure) of an object store, and the keys for it.
+
+    `account` is Azure's storage account or Google's project; their account key or JSON key is in `secret_access_key`,
+    and `access_key_id` is empty.
+    """
 
     name = models.CharField(_("name"), max_length=63)
+    provider = models.CharField(_("provider"), max_length=10, choices=Provider.choices, default=Provider.S3)
+    account = models.CharField(_("account"), max_length=200, blank=True)
     endpoint = models.CharField(
         _("endpoint"),
         max_length=300,
@@ -103,7 +117,7 @@ class ObjectStore(TeamOwned, Checked):
     ca_bundle = models.TextField(
         _("CA bundle"), blank=True, help_text=_("PEM, where the certificate is not publicly trusted.")
     )
-    access_key_id = EncryptedTextField(_("access key id"))
+    access_key_id = EncryptedTextField(_("access key id"), blank=True)
     secret_access_key = EncryptedTextField(_("secret access key"))
     sts_role_arn = models.CharField(
         _("role for movers"),
@@ -135,6 +149,11 @@ class ObjectStore(TeamOwned, Checked):
         return reverse("object-store-detail", args=[self.pk])
 
     @property
+    def is_s3(self) -> bool:
+        """Whether this server and its movers can use it."""
+        return self.provider == Provider.S3
+
+    @property
     def wants_temporary_keys(self) -> bool:
         """Whether somebody said how to get them: then nothing else will do."""
         return bool(self.sts_role_arn or self.sts_endpoint)
@@ -145,7 +164,10 @@ class ObjectStore(TeamOwned, Checked):
         return self.wants_temporary_keys or self.has_session_policies
 
     def to_audit(self) -> dict[str, Any]:
+        fields: tuple[str, ...]
         fields = ("name", "endpoint", "region", "bucket", "prefix", "path_style", "sts_role_arn", "sts_endpoint")
+        if not self.is_s3:
+            fields = ("name", "provider", "account", "bucket")
         return {field: getattr(self, field) for field in fields}
 
 

@@ -37,6 +37,8 @@ def checks_of_pair(pair: ClusterPair) -> list[Check]:
 
 def _part(code: str, part: Cluster | ObjectStore) -> Check:
     named = {"name": part.name}
+    if isinstance(part, ObjectStore) and not part.is_s3:
+        return Check(code, "skipped", _("%(name)s is tried by Portworx itself, when the pair is set up.") % named)
     if part.health == Health.FAILING:
         first = next((check["message"] for check in part.checks if check["status"] == "failure"), "")
         return Check(code, "failure", _("%(name)s fails its checks.") % named + f" {first}", _("Look at its checks."))

@@ -17,14 +17,23 @@ from django.utils.translation import gettext as _
 
 from audit.actor import Actor
 from audit.record import record
-from clusters import object_storage, temporary_keys
+from clusters import foreign_stores, object_storage, temporary_keys
 from clusters.addresses import AddressRefusedError, require_allowed
 from clusters.connections import connect
 from clusters.kube import checks, errors, kubeconfig
 from clusters.kube.checks import Check
 from clusters.kube.connection import Connection
 from clusters.kube.requests import tls_context
-from clusters.models import Cluster, ClusterPair, Engine, Health, ObjectStore, PairingJob, PortworxPairing
+from clusters.models import (
+    Cluster,
+    ClusterPair,
+    Engine,
+    Health,
+    ObjectStore,
+    PairingJob,
+    PortworxPairing,
+    Provider,
+)
 from clusters.pair_checks import checks_of_pair, is_same_cluster
 from clusters.pairing import jobs, options
 from clusters.portworx import discovery as portworx_discovery
@@ -39,6 +48,8 @@ ROLE = re.compile(r"arn:[\w-]+:[\w-]+:[\w-]*:\w*:\S+")
 def health_of(found: Iterable[Check]) -> str:
     """What the checks come to: the worst of them."""
     statuses = {check.status for check in found}
+    if statuses == {"skipped"}:
+        return Health.UNKNOWN
     if "failure" in statuses:
         return Health.FAILING
     return Health.WARNING if "warning" in statuses else Health.HEALTHY
@@ -157,8 +168,10 @@ def add_object_store(
     *,
     name: str,
     bucket: str,
-    access_key_id: str,
     secret_access_key: str,
+    access_key_id: str = "",
+    provider: str = Provider.S3,
+    account: str = "",
     endpoint: str = "",
     region: str = "us-east-1",
     prefix: str = "kubemotion",
@@ -172,6 +185,8 @@ def add_object_store(
     store = ObjectStore(team=team, created_by=by.user)
     store.name = _usable_name(ObjectStore, team, name)
     given = {
+        "provider": provider,
+        "account": account,
         "bucket": bucket,
         "endpoint": endpoint,
         "region": region,
@@ -197,6 +212,9 @@ def update_object_store(store: ObjectStore, *, by: Actor, **changed: Any) -> Obj
     given = {key: value for key, value in changed.items() if not (key in secrets and not value)}
     if "name" in given:
         store.name = _usable_name(ObjectStore, store.team, given.pop("name"), but=store)
+    if given.get("provider", store.provider) != store.provider:
+        message = _("An object store stays with its provider. Add another one.")
+        raise Refusal(message, errors={"provider": [message]})
     _fill_store(store, given)
     with _saving(store):
         store.save(update_fields=["name", *given])
@@ -219,6 +237,8 @@ def remove_object_store(store: ObjectStore, *, by: Actor) -> None:
 
 
 def _look_at_store(store: ObjectStore) -> ObjectStore:
+    if not store.is_s3:
+        return _keep(store, [foreign_stores.check(store)])
     found = object_storage.check_object_store(store)
     if all(each.status in ("ok", "warning") for each in found):
         found.append(temporary_keys.check(store))
@@ -228,9 +248,18 @@ def _look_at_store(store: ObjectStore) -> ObjectStore:
 
 def _fill_store(store: ObjectStore, given: dict[str, Any]) -> None:
     """Set the fields, tidied. Raises Refusal that names each field that cannot be."""
-    wrong: dict[str, list[Any]] = {}
     for field, value in given.items():
         setattr(store, field, value.strip() if isinstance(value, str) else value)
+    if store.provider not in Provider.values:
+        wrong: dict[str, list[Any]] = {"provider": [_("There is no such provider.")]}
+    else:
+        wrong = _wrong_s3(store) if store.is_s3 else foreign_stores.wrong(store)
+    if wrong:
+        raise Refusal(_("The object store cannot be as given."), errors=wrong)
+
+
+def _wrong_s3(store: ObjectStore) -> dict[str, list[Any]]:
+    wrong: dict[str, list[Any]] = {}
     store.endpoint = store.endpoint.rstrip("/")
     store.prefix = store.prefix.strip("/")
     if store.endpoint:
@@ -261,8 +290,9 @@ def _fill_store(store: ObjectStore, given: dict[str, Any]) -> None:
     for field in ("region", "access_key_id", "secret_access_key"):
         if not getattr(store, field):
             wrong[field] = [_("This is needed.")]
-    if wrong:
-        raise Refusal(_("The object store cannot be as given."), errors=wrong)
+    if store.account:
+        wrong["account"] = [_("Only stores of Azure and Google have an account.")]
+    return wrong
 
 
 # -- pairs
@@ -390,6 +420,8 @@ def _fill_pair(pair: ClusterPair, given: dict[str, Any]) -> None:
         wrong["destination"] = [_("Source and destination are the same cluster.")]
     if pair.engine not in Engine.values:
         wrong["engine"] = [_("There is no such engine.")]
+    elif pair.engine == Engine.NATIVE and not pair.object_store.is_s3:
+        wrong["object_store"] = [_("The native engine needs an S3 store. Stores of Azure and Google are for Portworx.")]
     elif pair.engine == Engine.PORTWORX and (reason := options.why_not(pair.source, pair.destination)):
         wrong["engine"] = [reason]
     mapping = pair.storage_class_mapping

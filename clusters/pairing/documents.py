@@ -140,6 +140,8 @@ def _names(pairing: PortworxPairing, source: Cluster, destination: Cluster, host
         source_px=source.portworx.get("namespace") or PORTWORX_NAMESPACE,
         destination_px=destination.portworx.get("namespace") or PORTWORX_NAMESPACE,
         uuid=destination.portworx.get("cluster_uuid") or "<UUID of the destination>",
+        provider=store.provider,
+        account=store.account,
         region=store.region,
         endpoint=address or AMAZON,
         bucket=store.bucket,

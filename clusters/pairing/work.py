@@ -9,13 +9,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from clusters.connections import connect
+from clusters.foreign_stores import private_key
 from clusters.kube import errors
 from clusters.kube.connection import Connection
-from clusters.models import Cluster, ObjectStore, PortworxPairing
+from clusters.models import Cluster, ObjectStore, PortworxPairing, Provider
 from clusters.pairing.jobs import ATTEMPTS, PAUSE_SECONDS, Progress
 from clusters.pairing.steps import Code, Outcome, State
 from clusters.portworx import clusterpair, pods
-from clusters.portworx.credentials import Keys, S3Keys
+from clusters.portworx.credentials import AzureKeys, GoogleKeys, Keys, S3Keys
 from clusters.portworx.discovery import Installation
 from clusters.portworx.endpoint import Endpoint
 from clusters.portworx.errors import PortworxError, PxctlError
@@ -32,6 +33,10 @@ def is_ours(present: dict[str, Any]) -> bool:
 
 def keys_of(store: ObjectStore) -> Keys:
     """The store's keys as Portworx wants them. It takes no prefix: Portworx keeps its own order in the bucket."""
+    if store.provider == Provider.AZURE:
+        return AzureKeys(store.account, store.secret_access_key, bucket=store.bucket)
+    if store.provider == Provider.GOOGLE:
+        return GoogleKeys(store.account, store.secret_access_key, bucket=store.bucket)
     endpoint = store.endpoint.partition("://")[2] if "://" in store.endpoint else store.endpoint
     return S3Keys(
         region=store.region,
@@ -109,6 +114,9 @@ class Work:
         """The text without anything secret that passed through our hands."""
         store = self.pairing.pair.object_store
         secrets = [store.secret_access_key, store.access_key_id, self.forth.token, self.back.token]
+        if store.provider == Provider.GOOGLE:
+            # Line by line, for it may be told broken up.
+            secrets += [line for line in private_key(store.secret_access_key).splitlines() if "-----" not in line]
         for secret in secrets:
             # Shorter ones are no secrets, and would be found in every other word.
             if len(secret) > 3:

@@ -23,6 +23,9 @@ class Names:
     source_px: str = "kube-system"
     destination_px: str = "kube-system"
     uuid: str = "<UUID of the destination>"
+    provider: str = "s3"
+    # Azure's storage account, or Google's project.
+    account: str = ""
     region: str = "us-east-1"
     endpoint: str = AMAZON
     bucket: str = ""
@@ -88,15 +91,29 @@ def _pxctl(context: str, px: str, words: str) -> str:
 def _credentials(names: Names, pod: str, context: str, px: str) -> str:
     if names.location:
         return (
-            f"oc --context {context} get secret,backuplocation {names.location} -n {names.namespace}\n"
-            "# storkctl create clusterpair makes both on both clusters"
+            f"storkctl create clusterpair {names.name} -n {names.namespace} --unidirectional "
+            "--src-kube-file <kubeconfig of the source> --dest-kube-file <kubeconfig of the destination> "
+            f"--provider {names.provider} {_flags(names, of_storkctl=True)}\n"
+            f"oc --context {context} get secret,backuplocation {names.location} -n {names.namespace}"
         )
     credential = name_for(names.uuid)
-    words = (
-        "credentials create --provider s3 --s3-access-key <access key> --s3-secret-key <secret key> "
-        f"--s3-region {names.region} --s3-endpoint {names.endpoint}"
-        f"{' --s3-disable-ssl' if names.disable_ssl else ''}{f' --bucket {names.bucket}' if names.bucket else ''} "
-        f"{credential}"
-    )
+    words = f"credentials create --provider {names.provider} {_flags(names)} {credential}"
     validate = _pxctl(context, px, f"credentials validate {credential}")
     return f"{pod}\n{_pxctl(context, px, words)}\n{validate}"
+
+
+def _flags(names: Names, *, of_storkctl: bool = False) -> str:
+    """The flags that name the store and its keys, as pxctl and storkctl call them."""
+    bucket = f" --bucket {shlex.quote(names.bucket)}" if names.bucket else ""
+    account = shlex.quote(names.account or "<account>")
+    match names.provider:
+        case "azure":
+            return f"--azure-account-name {account} --azure-account-key <account key>{bucket}"
+        case "google":
+            file = "--google-key-file-path" if of_storkctl else "--google-json-key-file"
+            return f"--google-project-id {account} {file} <file of the JSON key>{bucket}"
+    plain = "--disable-ssl" if of_storkctl else "--s3-disable-ssl"
+    return (
+        "--s3-access-key <access key> --s3-secret-key <secret key> "
+        f"--s3-region {names.region} --s3-endpoint {names.endpoint}{f' {plain}' if names.disable_ssl else ''}{bucket}"
+    )

@@ -20,6 +20,10 @@ from clusters.portworx import clusterpair
 READY, ERROR, NOT_PROVIDED = "Ready", "Error", "NotProvided"
 # Stork looks every ten seconds; after this long without a word nobody is looking.
 SILENCE_SECONDS = 40
+# What S3, Azure and Google say of keys that they do not take.
+KEYS_REFUSED = re.compile(
+    r"signaturedoesnotmatch|invalidaccesskey|authenticationfailed|invalid_grant|access ?denied|nosuchbucket|forbidden"
+)
 
 Object = dict[str, Any]
 
@@ -223,7 +227,7 @@ def cause_of(said: str) -> tuple[Cause, str]:
             "Set the pair up again: it makes the credentials clusterPair_<UUID of the destination> on both clusters. "
             "With the UUID of the source, or a missing word, Portworx does not find them."
         )
-    if re.search(r"signaturedoesnotmatch|invalidaccesskey|accessdenied|access denied|nosuchbucket|forbidden", plain):
+    if KEYS_REFUSED.search(plain):
         return Cause.KEYS, "Give the object store its right key pair and bucket, then set the pair up again."
     if "invalid port" in plain:
         return Cause.PORT, "Give the pair a port number; Portworx listens on 9001."

@@ -375,34 +375,51 @@ def _inspected(volume: Object) -> str:
     return "\n".join(text)
 
 
+# What each provider has to be told.
+NEEDED = {
+    "s3": ("s3-access-key", "s3-secret-key", "s3-region", "s3-endpoint"),
+    "azure": ("azure-account-name", "azure-account-key"),
+}
+
+
 async def _create_credentials(local: Storage, name: str, flags: dict[str, str]) -> Answer:
-    if flags.get("provider") != "s3":
-        raise UsageError("Failed to create credential: only the provider s3 is served here")
-    missing = [each for each in ("s3-access-key", "s3-secret-key", "s3-region", "s3-endpoint") if not flags.get(each)]
+    provider = flags.get("provider", "")
+    if provider not in NEEDED:
+        raise UsageError("Failed to create credential: only the providers s3 and azure are served here")
+    missing = [each for each in NEEDED[provider] if not flags.get(each)]
     if missing:
         raise UsageError(f"Failed to create credential: missing --{missing[0]}")
-    credential = {
-        "name": name,
-        "provider": "s3",
-        "access_key": flags["s3-access-key"],
-        "secret_key": flags["s3-secret-key"],
-        "region": flags["s3-region"],
-        "endpoint": flags["s3-endpoint"],
-        "bucket": flags.get("bucket", ""),
-        "disable_ssl": "s3-disable-ssl" in flags or "disable-ssl" in flags,
-    }
+    credential: Object = {"name": name, "provider": provider, "bucket": flags.get("bucket", "")}
+    if provider == "azure":
+        credential |= {"account": flags["azure-account-name"], "account_key": flags["azure-account-key"]}
+    else:
+        credential |= {
+            "access_key": flags["s3-access-key"],
+            "secret_key": flags["s3-secret-key"],
+            "region": flags["s3-region"],
+            "endpoint": flags["s3-endpoint"],
+            "disable_ssl": "s3-disable-ssl" in flags or "disable-ssl" in flags,
+        }
     made = local.add_credential(credential)
     return f"Credentials created successfully, UUID:{made['id']}", {"uuid": made["id"]}
 
 
 def _credentials(local: Storage) -> Answer:
     found = local.credentials
-    rows = [["UUID", "NAME", "REGION", "ENDPOINT", "ACCESS KEY", "SSL ENABLED", "ENCRYPTION"]]
+    s3 = [["UUID", "NAME", "REGION", "ENDPOINT", "ACCESS KEY", "SSL ENABLED", "ENCRYPTION"]]
+    azure = [["UUID", "NAME", "ACCOUNT NAME", "ENCRYPTION", "BUCKET"]]
     for each in found:
+        if each["provider"] == "azure":
+            azure.append([each["id"], each["name"], each["account"], "false", each["bucket"] or "<nil>"])
+            continue
         ssl = "false" if storage.endpoint_url(each).startswith("http://") else "true"
-        rows.append([each["id"], each["name"], each["region"], each["endpoint"], each["access_key"], ssl, "false"])
-    shown = [{key: value for key, value in each.items() if key != "secret_key"} for each in found]
-    return ("\nS3 Credentials\n" + _rows(rows)) if found else "No credentials found", shown
+        s3.append([each["id"], each["name"], each["region"], each["endpoint"], each["access_key"], ssl, "false"])
+    secret = ("secret_key", "account_key")
+    shown = [{key: value for key, value in each.items() if key not in secret} for each in found]
+    blocks = [
+        f"\n{title} Credentials\n{_rows(rows)}" for title, rows in (("S3", s3), ("Azure", azure)) if len(rows) > 1
+    ]
+    return "\n".join(blocks) or "No credentials found", shown
 
 
 def _pairs(local: Storage) -> Answer:
