@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from clusters.portworx.errors import UnreadableError
-from clusters.portworx.pxctl import SIZE, UUID, bytes_of, decoded, mapping, number, sequence
+from clusters.portworx.pxctl import SIZE, UUID, bytes_of, cells, decoded, mapping, number, sequence
 
 # Numbers of the SDK's `Status`: https://github.com/libopenstorage/openstorage, api.proto.
 ONLINE = 2
@@ -75,6 +76,26 @@ POOL = re.compile(
     r"(?P<status>\S+)\s"
 )
 
+# The same by the heads of the tables: other columns may stand between them.
+NAME_COLUMN = "SchedulerNodeName"
+NODE_COLUMNS = {
+    "ip": "IP",
+    "id": "ID",
+    "storage": "StorageNode",
+    "used": "Used",
+    "capacity": "Capacity",
+    "status": "Status",
+    "version": "Version",
+}
+POOL_COLUMNS = {
+    "id": "POOL",
+    "priority": "IO_PRIORITY",
+    "raid": "RAID_LEVEL",
+    "usable": "USABLE",
+    "used": "USED",
+    "status": "STATUS",
+}
+
 
 def from_text(text: str) -> Status:
     """The status as `pxctl status` prints it. Raises UnreadableError without the cluster's UUID."""
@@ -89,8 +110,8 @@ def from_text(text: str) -> Status:
         status=said,
         is_operational=said.endswith(OPERATIONAL),
         licence=_after(text, "License"),
-        nodes=tuple(_node(found) for line in text.splitlines() if (found := NODE.match(line))),
-        pools=tuple(_pool(found, here) for line in text.splitlines() if (found := POOL.match(line))),
+        nodes=tuple(_node(found) for found in _rows(text, ("IP", "ID"), NODE, NODE_COLUMNS)),
+        pools=tuple(_pool(found, here) for found in _rows(text, ("POOL",), POOL, POOL_COLUMNS)),
         used=bytes_of(_after(text, "Total Used")),
         capacity=bytes_of(_after(text, "Total Capacity")),
     )
@@ -107,11 +128,29 @@ def _why(text: str) -> str:
     return "it has no Cluster UUID" + (f", and begins with “{said[:120]}”" if said else "")
 
 
-def _node(found: re.Match[str]) -> Node:
+def _rows(
+    text: str, begins: tuple[str, ...], form: re.Pattern[str], columns: dict[str, str]
+) -> Iterator[dict[str, str]]:
+    """The rows of a table, by the names in its head where each has a cell, else by their usual form."""
+    head: list[str] = []
+    for line in text.splitlines():
+        row = cells(line)
+        if row[: len(begins)] == list(begins):
+            head = row
+        elif head and len(row) == len(head) and set(columns.values()) <= set(head):
+            named = dict(zip(head, row, strict=True))
+            yield {key: named[column] for key, column in columns.items()} | {"name": named.get(NAME_COLUMN, "")}
+        elif found := form.match(line):
+            yield {key: value or "" for key, value in found.groupdict().items()}
+        elif not row:
+            head = []
+
+
+def _node(found: dict[str, str]) -> Node:
     return Node(
         id=found["id"],
         ip=found["ip"],
-        name=found["name"] or "",
+        name=found["name"],
         has_storage=found["storage"].startswith("Yes"),
         status=found["status"],
         used=bytes_of(found["used"]),
@@ -120,7 +159,7 @@ def _node(found: re.Match[str]) -> Node:
     )
 
 
-def _pool(found: re.Match[str], node: str) -> Pool:
+def _pool(found: dict[str, str], node: str) -> Pool:
     return Pool(
         id=found["id"],
         node=node,

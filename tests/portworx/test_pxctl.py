@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -180,6 +181,73 @@ READERS: list[tuple[Callable[[str], object], str]] = [
     (pxctl.token, outputs.TOKEN),
     (pxctl.may_migrate, outputs.LICENCE_2019),
 ]
+
+
+HTML = "<html>\n<head><title>502 Bad Gateway</title></head>\n<body>Volume : 1\nToken is broken</body>\n</html>\n"
+# What a proxy, a shell or another language puts in the place of an answer.
+NO_ANSWERS = ("", "\n", "   \t\n", HTML, "exec failed: EOF\n", "null\n", "[]\n", "{}\n", "\x00\x01\x02")
+
+
+@pytest.mark.parametrize("text", NO_ANSWERS)
+@pytest.mark.parametrize("read", [status.from_text, status.from_json, inspection.from_text, pxctl.created, pxctl.token])
+def test_what_is_no_answer_is_told_as_such(read: Callable[[str], object], text: str) -> None:
+    with pytest.raises(UnreadableError, match="cannot be understood") as refused:
+        read(text)
+    assert refused.value.remedy
+
+
+@pytest.mark.parametrize("text", [each for each in NO_ANSWERS if each != "[]\n"])
+def test_no_volumes_are_read_from_what_is_no_answer(text: str) -> None:
+    with pytest.raises(UnreadableError):
+        inspection.from_json(text)
+
+
+@pytest.mark.parametrize("text", [HTML, "exec failed: EOF\n", "\x00\x01\x02"])
+def test_no_credentials_are_read_from_what_is_no_answer(text: str) -> None:
+    with pytest.raises(UnreadableError):
+        pxctl.credentials(text)
+    assert pxctl.may_migrate(text) is None
+
+
+def test_an_answer_in_another_language_is_refused_or_leaves_out_what_it_does_not_say() -> None:
+    german = outputs.STATUS_3_4.replace("Cluster UUID", "Cluster-Kennung").replace("License", "Lizenz")
+    with pytest.raises(UnreadableError, match="no Cluster UUID"):
+        status.from_text(german)
+    with pytest.raises(UnreadableError):
+        inspection.from_text(outputs.INSPECT_2019.replace("Volume", "Datenträger"))
+    with pytest.raises(UnreadableError):
+        pxctl.token(outputs.TOKEN.replace("Token is", "Das Token lautet"))
+    # Numbers with a decimal comma are not guessed.
+    found = status.from_text(outputs.STATUS_1_5.replace("3.0 GiB", "3,0 GiB"))
+    assert found.nodes[0].used is None
+    assert found.nodes[0].capacity == 20 * GIB
+    [volume] = inspection.from_text(outputs.INSPECT_2017.replace("130 MiB", "130,5 MiB"))
+    assert volume.used is None
+
+
+def test_columns_and_lines_of_later_versions_are_passed_over() -> None:
+    def widened(text: str, before: str, values: str) -> str:
+        head = next(line for line in text.splitlines() if before in line and "IP" in line)
+        at = re.split(r"\t+", head.strip("\t")).index(before)
+        lines = []
+        for line in text.splitlines():
+            row = re.split(r"\t+", line.strip("\t"))
+            is_row = line == head or re.match(r"\t\d+\.\d+\.\d+\.\d+\t", line)
+            lines.append(
+                "\t" + "\t".join([*row[:at], "Zone" if line == head else values, *row[at:]]) if is_row else line
+            )
+        return "\n".join(lines)
+
+    for text in (outputs.STATUS_1_5, outputs.STATUS_3_4):
+        as_it_was, wider = status.from_text(text), status.from_text(widened(text, "Used", "eu-1 (rack 3)"))
+        assert wider.nodes == as_it_was.nodes
+    more = outputs.INSPECT_2019.replace("\tStatus", "\tSecure : yes\n\tStatus", 1)
+    assert inspection.from_text(more) == inspection.from_text(outputs.INSPECT_2019)
+    head, row = "UUID\tNAME\tSHARING\tACCOUNT NAME\tBUCKET", "1672e1c9-c513-44db-b8b5-b59e3d35a3a2\tc\tall\tacc\tb"
+    [found] = pxctl.credentials(f"Azure Credentials\n{head}\n{row}\n")
+    assert (found.name, found.bucket, found.fields["ACCOUNT NAME"]) == ("c", "b", "acc")
+    licence = outputs.LICENCE_2024.replace("               no", "               no    since 2024    x")
+    assert pxctl.may_migrate(licence) is False
 
 
 @pytest.mark.parametrize(("read", "text"), READERS)
