@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from clusters.portworx.pods import Portworx
+from demo.portworx import pxctl
 from migrations_app import services
 from migrations_app.engines import Plan
 from migrations_app.models import Status
@@ -34,6 +36,31 @@ def test_the_plan_names_what_stork_will_take(px: Estate) -> None:
     }
     warned = [each["code"] for each in plan.checks if each["status"] == "warning"]
     assert warned == ["stork-hosts"]
+    assert {"portworx-licence", "portworx-volumes"} <= {each["code"] for each in plan.checks}
+    volumes = {each["name"]: each["portworx"] for each in plan.claims}
+    assert {name: each["shared"] for name, each in volumes.items()} == {"px-mysql-pvc": False, "px-wp-pvc": True}
+    for each in volumes.values():
+        assert 0 < each["used"] < each["size"] == 2**30
+        assert (each["status"], each["problem"]) == ("up", "")
+
+
+def test_a_licence_that_does_not_allow_migrations_blocks(px: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(pxctl.LICENCE, "Cluster-level migration [Kube-motion/Data Migration]", "no")
+    (said,) = failures(planned(px))
+    assert said.startswith("The licence of Portworx does not allow migrations on the source cluster dev")
+    assert "destination cluster prod" in said
+    # Without volumes only Stork works.
+    assert failures(planned(px, include_volumes=False)) == []
+
+
+def test_a_portworx_that_tells_nothing_is_said_and_blocks_nothing(px: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Portworx, "pxctl", lambda *_words, **_options: "<html>502 Bad Gateway</html>")
+    plan = planned(px)
+    assert failures(plan) == []
+    warned = {each["code"]: each for each in plan.checks if each["status"] == "warning"}
+    assert "cannot be understood" in warned["portworx-volumes"]["message"]
+    assert "does not speak of migrations" in warned["portworx-licence"]["message"]
+    assert [each["portworx"] for each in plan.claims] == [None, None]
 
 
 def test_a_pair_that_is_not_ready_blocks(px: Estate) -> None:

@@ -24,6 +24,7 @@ def test_stork_moves_the_nine_resources_and_two_volumes(px: Estate) -> None:
         assert (row.status, row.reason) == (Status.SUCCESSFUL, "Migration successful for volume")
         assert row.bytes_total == row.bytes_pulled > 0
         assert row.capacity_bytes == 2**30
+        assert 0 < row.portworx["used"] < row.portworx["size"] == 2**30
     resources = list(migration.resources.all())
     assert len(resources) == 9
     assert {row.reason for row in resources} == {"Resource migrated successfully"}
