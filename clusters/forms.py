@@ -46,8 +46,13 @@ REDRAWS_ENGINE = {
     "hx-target": "#engine-choice",
     "hx-select": "#engine-choice",
 }
-# Each provider too.
-REDRAWS_PROVIDER = {**REDRAWS_ENGINE, "hx-target": "#store-fields", "hx-select": "#store-fields"}
+# Each provider too. Keys stay in the browser: an address is written into logs.
+REDRAWS_PROVIDER = {
+    **REDRAWS_ENGINE,
+    "hx-params": "not csrfmiddlewaretoken,access_key_id,secret_access_key,ca_bundle",
+    "hx-target": "#store-fields",
+    "hx-select": "#store-fields",
+}
 
 
 class NotShownAgain:
@@ -269,7 +274,12 @@ class ObjectStoreForm(NameAndTeam):
 class PairForm(NameAndTeam):
     source = forms.ModelChoiceField(label=_("Source"), queryset=Cluster.objects.none(), empty_label=None)
     destination = forms.ModelChoiceField(label=_("Destination"), queryset=Cluster.objects.none(), empty_label=None)
-    object_store = StoreChoice(label=_("Object store"), queryset=ObjectStore.objects.none(), empty_label=None)
+    object_store = StoreChoice(
+        label=_("Object store"),
+        queryset=ObjectStore.objects.none(),
+        empty_label=None,
+        help_text=_("The native engine needs S3. Portworx takes all three."),
+    )
     engine = forms.ChoiceField(label=_("Engine"), choices=Engine.choices, initial=Engine.NATIVE)
     namespace = forms.CharField(
         label=_("Namespace of the ClusterPair"),

@@ -366,7 +366,8 @@ def update_pair(pair: ClusterPair, *, by: Actor, **changed: Any) -> ClusterPair:
         if pairing is not None:
             pairing.save(update_fields=list(options.FIELDS) if pairing.pk else None)
         record(by, "pair.change", pair, before=before, after=_pair_to_audit(pair, pairing))
-    if portworx and pairing is not None and pairing.looked_at is not None:
+    # A job that is under way goes on with what is new: each look reads the settings anew.
+    if portworx and pairing is not None and pairing.looked_at is not None and not pairing.is_working:
         jobs.request(pair, PairingJob.VALIDATE, by=by)
     return _keep(pair, checks_of_pair(pair)) if given or portworx else pair
 
