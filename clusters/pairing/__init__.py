@@ -6,5 +6,6 @@ jobs.py       one job at a time per pair, look after look, whatever is killed in
 work.py       what a look has at hand: both clusters, their Portworx, the keys
 doing.py      the steps of setting up and of validating
 removing.py   the steps of taking down
+importing.py  ClusterPairs that others made, as pairs of ours
 documents.py  the steps with their commands, and the ClusterPair as text, for people to read
 """
