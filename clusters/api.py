@@ -264,7 +264,7 @@ class FoundPairsSerializer(serializers.Serializer[Any]):
     cluster_pairs = FoundPairSerializer(many=True)
 
 
-class ImportSerializer(StrictSerializer):
+class ImportPairSerializer(StrictSerializer):
     uid = serializers.CharField()
     name = serializers.CharField(help_text="What the pair is called here.")
     destination = VisibleField(Cluster)
@@ -377,12 +377,12 @@ class ClusterViewSet(AsksPortworx, CheckedViewSet):
         found = importing.found_on(self.object_for(Action.OPERATE))
         return Response(FoundPairsSerializer({"cluster_pairs": found}).data)
 
-    @extend_schema(request=ImportSerializer, responses={201: PairSerializer})
+    @extend_schema(request=ImportPairSerializer, responses={201: PairSerializer})
     @cluster_pairs.mapping.post
     def import_pair(self, request: Request, pk: str) -> Response:
         """Make one of them a pair here. Nothing is changed on the clusters; workers look at it next."""
         cluster = self.object_for(Action.ADMINISTER)
-        pair = importing.import_(cluster, **self.validated(ImportSerializer), by=Actor.of(request))
+        pair = importing.import_(cluster, **self.validated(ImportPairSerializer), by=Actor.of(request))
         return Response(PairSerializer(pair, context=self.get_serializer_context()).data, status.HTTP_201_CREATED)
 
 

@@ -68,7 +68,7 @@ def test_what_is_asked_for_is_handed_to_the_workers(alice: Caller, pair: Cluster
     answer = alice.post(f"/pairs/{pair.pk}/set-up/", {"replace_credentials": True})
     assert answer.status_code == 202
     kept = PortworxPairing.objects.get(pair=pair)
-    assert (kept.job, kept.job_options) == ("set-up", {"replace_credentials": True})
+    assert (kept.job, kept.job_options) == ("set-up", {"replace_credentials": True, "take_over": False})
     assert kept.next_look_at is not None
     told = alice.get(f"/pairs/{pair.pk}/steps/").json()
     assert told["is_working"]

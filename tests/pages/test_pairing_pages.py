@@ -65,7 +65,7 @@ def test_the_page_asks_for_jobs_and_follows_them(pair: ClusterPair, alice: Clien
     assert all(words in told for words in ("It broke.", "Mend it.", "pxctl: no"))
     alice.post(f"{path}take-down/", {"forget": "on"})
     kept = PortworxPairing.objects.get(pair=pair)
-    assert (kept.job, kept.job_options) == ("tear-down", {"credentials": False, "forget": True})
+    assert (kept.job, kept.job_options) == ("tear-down", {"credentials": False, "forget": True, "named": ""})
 
 
 def test_a_viewer_sees_the_steps_and_no_buttons(company: factories.Company, pair: ClusterPair, client: Client) -> None:
