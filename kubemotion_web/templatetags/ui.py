@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from django import template
 from django.forms import BoundField, Textarea
@@ -160,9 +160,9 @@ def elapsed(migration: Migration) -> SafeString:
 
 
 @register.filter
-def binary_size(value: float | None) -> str:
-    """Bytes in the largest binary unit that leaves at least one: 1.5 GiB."""
-    if value is None:
+def binary_size(value: float | Literal[""] | None) -> str:
+    """Bytes in the largest binary unit that leaves at least one: 1.5 GiB; a dash where they are not known."""
+    if value is None or value == "":
         return "–"
     size, unit = float(value), 0
     while size >= 1024 and unit < len(UNITS) - 1:

@@ -121,9 +121,12 @@ def test_the_endpoint_is_found_and_tried_from_the_source(
     taken = endpoint.take(px["dev"], [best, *others])
     assert (taken.endpoint, taken.reach.reached) == (best, True)
     assert "load balancer comes first. Not tried: node port" in taken.reason
-    second = endpoint.take(px["dev"], [endpoint.Endpoint(best.kind, best.host, 9002), *others])
-    assert second.endpoint.kind == endpoint.Kind.NODE_PORT
-    assert "The node port is the first that answers. Not reached: load balancer" in second.reason
+    route = endpoint.Endpoint(endpoint.Kind.ROUTE, best.host, 9001)
+    second = endpoint.take(px["dev"], [endpoint.Endpoint(best.kind, best.host, 9002), route])
+    assert second.endpoint == route
+    assert "The Route is the first that answers. Not reached: load balancer" in second.reason
+    third = endpoint.take(px["dev"], [closed, typed])
+    assert (third.endpoint, third.reach.reached) == (closed, False)
     assert endpoint.take(px["dev"], [typed]).reason == "It was typed in by hand."
 
 

@@ -281,7 +281,8 @@ def test_a_store_of_azure_is_set_up_and_told_in_the_words_of_pxctl(
     )
     services.update_pair(estate.pair, object_store=blobs, by=estate.by)
     estate.change(with_backup_location=with_location)
-    pairing = estate.run()
+    # Stork tries again for minutes, and is watched as long.
+    pairing = estate.run(until=lambda pairing: "failure" in states(pairing).values())
     step = estate.step("status" if with_location else "credentials-destination")
     assert "AuthenticationFailed" in step["said"]
     assert "canary" not in json.dumps(pairing.steps)
