@@ -25,6 +25,7 @@ ACTION_LOOKS: dict[str, tuple[str, str]] = {
     PlannedAction.SKIP: ("", "cancelled"),
     PlannedAction.CONFLICT: ("pf-m-orange", "warning"),
     PlannedAction.REFUSED: ("pf-m-red", "failed"),
+    PlannedAction.PURGE: ("pf-m-red", "remove"),
     PlannedAction.LEFT_OUT: ("", "cancelled"),
     WAITING: ("", "pending"),
 }

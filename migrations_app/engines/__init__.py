@@ -8,7 +8,7 @@ claims.py    claims as a cluster has them, and who uses them
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib import import_module
@@ -17,6 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 from clusters.models import ClusterPair, Engine
 from migrations_app.lease import Lease
 from migrations_app.models import Migration
+from migrations_app.resources.diffs import FieldDiff
 from migrations_app.resources.dry_run import Planned
 from migrations_app.resources.spec import Spec
 from migrations_app.resources.suggestions import Suggestion
@@ -81,6 +82,8 @@ class Foreseen:
     notes: list[str] = field(default_factory=list)
     # Texts in it that name Services of renamed namespaces, and that nothing changes yet.
     suggestions: list[Suggestion] = field(default_factory=list)
+    # The fields that would go, where the source has it no longer and it is to be deleted on the destination.
+    purged: Sequence[FieldDiff] | None = None
 
 
 @dataclass(frozen=True)

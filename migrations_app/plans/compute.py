@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -25,6 +26,7 @@ from migrations_app.engines import Foreseen, ForeseesObjects, MigrationError, Pl
 from migrations_app.plans import suggesting
 from migrations_app.plans.models import MigrationPlan, PlannedAction, PlannedObject, PlanStatus, PlanStep
 from migrations_app.resources import masking
+from migrations_app.resources.diffs import FieldDiff
 from migrations_app.resources.marks import key_of
 
 logger = logging.getLogger(__name__)
@@ -135,8 +137,8 @@ def _write_rows(plan: MigrationPlan, lease: leases.Lease, foreseen: list[Foresee
         row.needs = [[*key, optional] for key, optional in each.needs.items()]
         row.missing, row.notes = each.missing, each.notes
         if row.pk is None:
-            row.included = each.wanted is not None or each.refused
-            row.action, row.reason = ("", "") if each.wanted is not None else (_stays(each), each.reason)
+            if each.wanted is None:
+                _stays(row, each)
             new.append(row)
         elif not row.action:
             renewed.append(row)
@@ -153,8 +155,20 @@ def _mapped(each: Foreseen, spec: Any) -> str:
     return spec.namespace_for(each.key[2]) if each.key[2] else ""
 
 
-def _stays(each: Foreseen) -> PlannedAction:
-    return PlannedAction.REFUSED if each.refused else PlannedAction.LEFT_OUT
+def _stays(row: PlannedObject, each: Foreseen) -> None:
+    """Write down of an object that the destination is not asked about what becomes of it."""
+    row.included = each.refused or each.purged is not None
+    row.action, row.reason = PlannedAction.LEFT_OUT, each.reason
+    if each.refused:
+        row.action = PlannedAction.REFUSED
+    elif each.purged is not None:
+        row.action, row.diff = PlannedAction.PURGE, _shown(each.key[:2], each.purged)
+
+
+def _shown(type_: Sequence[str], diff: Iterable[FieldDiff]) -> list[dict[str, Any]]:
+    group, kind = type_
+    shown = masking.masked_diff(group, kind, diff)
+    return [{"path": each.path, "before": each.before, "after": each.after} for each in shown]
 
 
 def _write_staying(lease: leases.Lease, rows: dict[Key, PlannedObject], behind: dict[Key, Foreseen]) -> None:
@@ -163,10 +177,12 @@ def _write_staying(lease: leases.Lease, rows: dict[Key, PlannedObject], behind: 
         row.included, row.action = False, PlannedAction.LEFT_OUT
         row.reason = "is not there on the source any more"
         if (each := behind.get(key)) is not None:
-            row.included, row.action, row.reason = each.refused, _stays(each), each.reason
+            _stays(row, each)
     with transaction.atomic():
         lease.renew()
-        PlannedObject.objects.bulk_update(rows.values(), ["included", "action", "reason"], batch_size=ROWS_AT_ONCE)
+        PlannedObject.objects.bulk_update(
+            rows.values(), ["included", "action", "reason", "diff"], batch_size=ROWS_AT_ONCE
+        )
 
 
 class Answers:
@@ -182,10 +198,7 @@ class Answers:
         if row is None:
             return
         row.action, row.reason, row.warnings = planned.action, planned.reason, list(planned.warnings)
-        row.diff = [
-            {"path": each.path, "before": each.before, "after": each.after}
-            for each in masking.masked_diff(planned.group, planned.kind, planned.diff)
-        ]
+        row.diff = _shown((planned.group, planned.kind), planned.diff)
         self._answered.append(row)
         if time.monotonic() - self._written_at >= BATCH_SECONDS:
             self.write()

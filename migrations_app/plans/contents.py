@@ -10,7 +10,7 @@ import yaml
 from django.utils.translation import gettext as _
 
 from migrations_app.engines import ForeseesObjects, MigrationError, RetriableError, engine_for
-from migrations_app.plans.models import PlannedObject
+from migrations_app.plans.models import PlannedAction, PlannedObject
 from migrations_app.resources.masking import masked
 from teams.refusals import Refusal, Unavailable
 
@@ -51,6 +51,8 @@ def texts(row: PlannedObject) -> Texts:
     except MigrationError as error:
         raise Refusal(str(error)) from None
     source, wanted, present = (_text(each) for each in (found.source, found.wanted, found.present))
+    if row.shown_action == PlannedAction.PURGE:
+        return Texts(source, wanted, present, [], [f"-{line}" for line in present.splitlines()])
     return Texts(source, wanted, present, _differences(source, wanted), _differences(present, wanted))
 
 

@@ -19,7 +19,7 @@ from audit.actor import Actor
 from audit.record import record
 from migrations_app.engines import ForeseesObjects, MigrationError, RetriableError, engine_for
 from migrations_app.plans.contents import to_yaml
-from migrations_app.plans.models import MigrationPlan, PlanStatus
+from migrations_app.plans.models import MigrationPlan, PlannedAction, PlanStatus
 from migrations_app.resources import order
 from migrations_app.resources.marks import MIGRATION_LABEL, type_of
 from migrations_app.resources.masking import SECRET
@@ -43,7 +43,7 @@ or at once, which goes through the folders in the same order:
 After 00-namespaces and custom resource definitions the API server may need a moment; apply again what it did not
 know yet. The data of volumes is not in this folder: claims come empty. Nor are owner references, which a migration
 makes anew with the uids of {destination}.
-{secrets}
+{secrets}{purged}
 """
 
 
@@ -125,7 +125,18 @@ def _readme(plan: MigrationPlan, held: list[str], secrets: bool) -> str:
         destination=plan.pair.destination,
         at=timezone.now().isoformat(timespec="seconds"),
         secrets=said,
+        purged=_purged(plan),
     )
+
+
+def _purged(plan: MigrationPlan) -> str:
+    rows = plan.objects_planned.filter(included=True, action=PlannedAction.PURGE)
+    if not rows:
+        return ""
+    said = (
+        f"\nA migration also deletes {len(rows)} objects that an earlier one brought and the source has no longer:\n\n"
+    )
+    return said + "".join(f"    kubectl delete {row.resource} {row.name} -n {row.namespace}\n" for row in rows)
 
 
 def _packed(folder: str, texts: Iterable[tuple[str, str]]) -> IO[bytes]:

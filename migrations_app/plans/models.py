@@ -33,7 +33,7 @@ class PlanStep(models.TextChoices):
 
 
 class PlannedAction(models.TextChoices):
-    """What would become of an object. All but the last are what the destination said to a dry run."""
+    """What would become of an object. All but the last two are what the destination said to a dry run."""
 
     CREATE = "create", _("create")
     UPDATE = "update", _("update")
@@ -41,6 +41,8 @@ class PlannedAction(models.TextChoices):
     SKIP = "skip", _("skip")
     CONFLICT = "conflict", _("conflict")
     REFUSED = "refused", _("refused")
+    # The source has it no longer: it is deleted on the destination.
+    PURGE = "purge", _("purge")
     LEFT_OUT = "left-out", _("left out")
 
 

@@ -21,6 +21,7 @@ CAVEATS_SHOWN = 5
 SHOWN_FIRST = (
     PlannedAction.REFUSED,
     PlannedAction.CONFLICT,
+    PlannedAction.PURGE,
     PlannedAction.CREATE,
     PlannedAction.UPDATE,
     PlannedAction.SKIP,

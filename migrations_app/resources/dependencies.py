@@ -15,6 +15,7 @@ Key = tuple[str, str, str, str]
 # A cluster's own, which the destination has to have under the same name or, for storage, under the mapped one.
 OF_THE_CLUSTER = frozenset({"IngressClass", "GatewayClass", "RuntimeClass", "StorageClass"})
 BUILT_IN_ROLES = frozenset({"admin", "edit", "view", "cluster-admin"})
+NOWHERE = "is not there on the source either"
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class Missing:
     # Kubernetes starts the user without it, which may or may not be what its author wants.
     optional: bool = False
     at: str = ""
+    # Only the name of a field says that it is a reference at all.
+    presumed: bool = False
 
 
 def missing(
@@ -47,8 +50,11 @@ def missing(
             reason = _reason(each, namespaces, left_out)
             known = found.get((user, each.key))
             # One place that needs it outweighs others that could do without.
+            # What is presumed and is nowhere may be something that the operator is to make.
+            if each.presumed and reason == NOWHERE:
+                continue
             if known is None or (known.optional and not each.optional):
-                found[user, each.key] = Missing(user, each.key, reason, each.optional, each.at)
+                found[user, each.key] = Missing(user, each.key, reason, each.optional, each.at, each.presumed)
     return list(found.values())
 
 
@@ -77,4 +83,4 @@ def _reason(reference: Reference, namespaces: Collection[str], left_out: Mapping
         return "belongs to the cluster and is not carried: the destination needs one of this name"
     if reference.namespace and reference.namespace not in namespaces:
         return f"lies in the namespace {reference.namespace}, which is not migrated"
-    return "is not there on the source either"
+    return NOWHERE

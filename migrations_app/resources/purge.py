@@ -1,13 +1,14 @@
 """What an earlier migration brought and the source has no longer: it is deleted on the destination, when asked.
 
 Only objects in the namespaces of the migration which an earlier one over the same pair made, and which carry its mark
-still. Never what others made, what a controller owns, what lies outside of namespaces (others may use it), or claims:
-their data would be lost. Kinds that could not be read on the source are left alone: nobody knows what it has of them.
+still. Never what others made, what is excluded by name, kind or selector, what a controller owns, what lies outside of
+namespaces (others may use it), or claims: their data would be lost. Kinds that could not be read on the source are left
+alone: nobody knows what it has of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,6 +19,7 @@ from migrations_app.resources.belonging import RECREATED, is_candidate
 from migrations_app.resources.collect import Collected
 from migrations_app.resources.marks import MIGRATION_LABEL, key_of, migration_of
 from migrations_app.resources.ownership import made_by
+from migrations_app.resources.selection import Chooser
 from migrations_app.resources.spec import Spec
 
 Object = dict[str, Any]
@@ -32,12 +34,20 @@ def outlived(
 
     `wanted` are the collected objects as they are to be: a user's rule may have given them other names.
     """
+    return [obj for obj, stays in candidates(connection, collected, wanted, spec, earlier) if not stays]
+
+
+def candidates(
+    connection: Connection, collected: Collected, wanted: Iterable[Object], spec: Spec, earlier: Collection[str]
+) -> list[tuple[Object, str]]:
+    """What the source has no longer, each with why it stays all the same: what is left out is left alone too."""
     if not earlier:
         return []
     there = on_the_source(collected, spec) | {key_of(obj) for obj in wanted}
     unread = {each.resource for each in collected.skipped}
+    chooser, sources = Chooser(spec.selection), source_namespaces(spec)
     return [
-        obj
+        (obj, chooser.why_not(resource.name, _as_on_the_source(obj, sources), needed=True))
         for resource, obj in marked(connection, spec.destination_namespaces())
         if resource.name not in RECREATED
         and is_candidate(resource)
@@ -47,6 +57,16 @@ def outlived(
         and migration_of(obj) in earlier
         and made_by(obj, migration_of(obj))
     ]
+
+
+def source_namespaces(spec: Spec) -> dict[str, str]:
+    """The source's namespace for each of the destination's."""
+    return {spec.namespace_for(name): name for name in spec.namespaces}
+
+
+def _as_on_the_source(obj: Object, sources: Mapping[str, str]) -> Object:
+    """With the namespace by which a selection names it."""
+    return {**obj, "metadata": {**obj["metadata"], "namespace": sources[obj["metadata"]["namespace"]]}}
 
 
 def on_the_source(collected: Collected, spec: Spec) -> set[Key]:

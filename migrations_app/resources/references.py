@@ -1,4 +1,8 @@
-"""What an object refers to by name: Secrets, claims, accounts, classes and whatever else it cannot work without."""
+"""What an object refers to by name: Secrets, claims, accounts, classes and whatever else it cannot work without.
+
+Of operators' own kinds nobody knows the fields. Where one is called as Kubernetes calls a reference, it is presumed to
+be one.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +11,35 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrations_app.resources.marks import type_of
-from migrations_app.resources.shapes import containers, items, pod_specs, section
+from migrations_app.resources.shapes import containers, is_custom, items, pod_specs, section
 
 Object = dict[str, Any]
 RBAC = "rbac.authorization.k8s.io"
 NETWORKING = "networking.k8s.io"
 GATEWAY = "gateway.networking.k8s.io"
 ADMISSION = "admissionregistration.k8s.io"
+# Kinds outside of namespaces with their groups, and the fields by which Kubernetes' own kinds name others.
+OUTSIDE = {"PriorityClass": "scheduling.k8s.io"}
+PRESUMED = {
+    "secretName": "Secret",
+    "secretRef": "Secret",
+    "secretKeyRef": "Secret",
+    "configMapName": "ConfigMap",
+    "configMapRef": "ConfigMap",
+    "configMapKeyRef": "ConfigMap",
+    "claimName": "PersistentVolumeClaim",
+    "persistentVolumeClaim": "PersistentVolumeClaim",
+    "serviceAccountName": "ServiceAccount",
+    "priorityClassName": "PriorityClass",
+}
 
 
 @dataclass(frozen=True)
 class Reference:
-    """One object that another needs. `optional` where Kubernetes lets it be absent; `at` is the path of the name."""
+    """One object that another needs. `optional` where Kubernetes lets it be absent; `at` is the path of the name.
+
+    `presumed` where only the name of a field of an operator's own kind says so: that is optional too.
+    """
 
     group: str
     kind: str
@@ -26,6 +47,7 @@ class Reference:
     name: str
     at: str
     optional: bool = False
+    presumed: bool = False
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -40,6 +62,25 @@ def references(obj: Object) -> Iterator[Reference]:
         yield from _of_pods(spec, namespace, at)
     if find := _FINDERS.get(type_of(obj)):
         yield from find(obj, namespace)
+    if is_custom(obj):
+        yield from _presumed(obj.get("spec"), namespace, "spec")
+
+
+def _presumed(value: Any, namespace: str, at: str) -> Iterator[Reference]:
+    """What fields seem to name anywhere in an operator's own kind."""
+    if isinstance(value, list):
+        for number, each in enumerate(value):
+            yield from _presumed(each, namespace, f"{at}[{number}]")
+    if not isinstance(value, dict):
+        return
+    for key, inner in value.items():
+        if (kind := PRESUMED.get(key)) is not None:
+            found = inner if isinstance(inner, dict) else {"name": inner}
+            named = _text(found.get("name"))
+            place = "" if kind in OUTSIDE else _text(found.get("namespace")) or namespace
+            if named and (place or kind in OUTSIDE):
+                yield Reference(OUTSIDE.get(kind, ""), kind, place, named, f"{at}.{key}", optional=True, presumed=True)
+        yield from _presumed(inner, namespace, f"{at}.{key}")
 
 
 def _text(value: Any) -> str:

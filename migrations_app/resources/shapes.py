@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from migrations_app.resources.marks import type_of
 
 Object = dict[str, Any]
+BUILT_IN = re.compile(r"[^.]*|.*\.(k8s|openshift)\.io")
+
+
+def is_custom(obj: Object) -> bool:
+    """Whether its kind is an operator's own: neither Kubernetes' nor OpenShift's."""
+    return not BUILT_IN.fullmatch(type_of(obj)[0])
 
 
 def section(obj: Any, *names: str) -> Object:

@@ -18,14 +18,13 @@ from typing import Any
 from jsonpointer import JsonPointer, escape
 
 from migrations_app.resources.marks import key_of, type_of
-from migrations_app.resources.shapes import containers, items, pod_specs, section
+from migrations_app.resources.shapes import containers, is_custom, items, pod_specs, section
 from migrations_app.resources.spec import Spec
 
 Object = dict[str, Any]
 Key = tuple[str, str, str, str]
 # Where a namespace that stands alone is likely to be meant.
 NAMESPACE_NAMES = re.compile(r"namespaces?$", re.IGNORECASE)
-BUILT_IN = re.compile(r"[^.]*$|.*\.(k8s|openshift)\.io$")
 
 
 @dataclass(frozen=True)
@@ -128,7 +127,7 @@ def _texts(obj: Object) -> Iterator[tuple[str, str, bool, str]]:
             )
     if (group, kind) == ("", "Service") and isinstance(name := section(obj, "spec").get("externalName"), str):
         yield "/spec/externalName", name, False, ""
-    if not BUILT_IN.match(group):
+    if is_custom(obj):
         seen = tuple("/" + at.replace(".", "/") for at, _spec in pod_specs(obj))
         yield from (each for each in _within(obj.get("spec"), "/spec") if not each[0].startswith(seen or ("//",)))
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import tarfile
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,12 +17,17 @@ from clusters.kube.requests import ApiConnection
 from migrations_app import services
 from migrations_app.lease import Lease
 from migrations_app.models import Migration, Status
+from migrations_app.plans import compute, export, reading
+from migrations_app.plans import contents as plan_contents
+from migrations_app.plans import services as plans
+from migrations_app.plans.models import MigrationPlan, PlannedAction, PlanStatus
 from migrations_app.reconcile import reconcile
 from teams.refusals import Conflict
 from tests.engine.conftest import Estate, Object, eventually, told
 from tests.resources.objects import edit, make, workload
 
 SHOP = "shop"
+CANARY = "canary-purge-51b7"
 
 
 @pytest.fixture
@@ -180,6 +188,60 @@ def test_purged_objects_go_and_come_back(shop: Estate) -> None:
     rolled_back(shop, second)
     assert shop.objects("prod", "configmaps", SHOP)["settings"]["data"] == {"colour": "red", "size": "1"}
     assert prod.get("services", "web", SHOP)["spec"]["ports"][0]["port"] == 80
+
+
+def planned(plan: MigrationPlan) -> MigrationPlan:
+    while compute.look(plan.pk):
+        pass
+    plan.refresh_from_db()
+    assert plan.status == PlanStatus.READY, plan.reason
+    return plan
+
+
+def test_a_plan_tells_what_would_be_purged_and_it_can_be_kept(shop: Estate) -> None:
+    dev = shop.on("dev")
+    dev.create("secrets", make("Secret", "token", SHOP, data={"key": b64encode(CANARY.encode()).decode()}))
+    migrated(shop)
+    for resource, name in (("configmaps", "settings"), ("services", "web"), ("secrets", "token")):
+        dev.delete(resource, name, SHOP)
+    made = plans.make(
+        shop.team, pair=shop.pair, namespaces=[SHOP], by=shop.by, include_volumes=False, purge_deleted_resources=True
+    )
+    plan = planned(made)
+    rows = {f"{row.kind} {row.name}": row for row in plan.objects_planned.filter(action=PlannedAction.PURGE)}
+    assert rows.keys() == {"ConfigMap settings", "Service web", "Secret token"}
+    assert all(row.included for row in rows.values())
+    assert reading.counts(plan)["purge"] == 3
+    assert {each["path"]: each["before"] for each in rows["ConfigMap settings"].diff}["data"] == {
+        "colour": "red", "size": "1"
+    }  # fmt: skip
+    gone = plan_contents.texts(rows["ConfigMap settings"])
+    assert (gone.source, gone.wanted) == ("", "")
+    assert "-  colour: red" in gone.changed_on_the_destination
+    hidden = plan_contents.texts(rows["Secret token"])
+    encoded = b64encode(CANARY.encode()).decode()
+    said = json.dumps([*plan.objects_planned.values("diff", "reason"), *hidden.changed_on_the_destination])
+    assert CANARY not in said
+    assert encoded not in said
+    readme = export.archive(plan, secrets=False, by=shop.by)
+    with tarfile.open(fileobj=readme) as tar:
+        text = next(tar.extractfile(each) for each in tar if each.name.endswith("README.txt"))
+        assert f"kubectl delete configmaps settings -n {SHOP}" in text.read().decode()
+
+    plan = plans.choose(plan, objects=[rows["ConfigMap settings"].pk], included=False, by=shop.by)
+    assert reading.counts(plan)["purge"] == 2
+    plan = planned(plans.look_again(plan, by=shop.by))
+    kept = plan.objects_planned.get(resource="configmaps", name="settings")
+    assert (kept.included, kept.action, kept.reason) == (False, PlannedAction.LEFT_OUT, "is left out by name")
+    plan = planned(plans.choose(plan, objects=[kept.pk], included=True, by=shop.by))
+    assert reading.counts(plan)["purge"] == 3
+    plan = plans.choose(plan, objects=[kept.pk], included=False, by=shop.by)
+    migration = shop.drive(plans.migrate(plan, by=shop.by))
+    assert {str(row) for row in migration.resources.filter(action="purged")} == {
+        "Service shop/web",
+        "Secret shop/token",
+    }
+    assert "settings" in shop.objects("prod", "configmaps", SHOP)
 
 
 def test_nothing_is_purged_unless_asked(shop: Estate) -> None:

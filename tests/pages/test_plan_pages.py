@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from migrations_app.engines import Contents, RetriableError
 from migrations_app.engines.native import planning
+from migrations_app.engines.native.engine import NativeEngine
 from migrations_app.models import Migration
 from migrations_app.plans.models import MigrationPlan, PlannedObject, PlanStatus, PlanStep
 from tests import factories
@@ -295,3 +296,36 @@ def test_planning_is_not_asked_of_clusters_by_any_page_but_yaml_and_export(
         monkeypatch.setattr(planning, name, asked)
     for path in ("/plans/", at(company), f"{at(company)}checks.json", row(company, name="wp").get_absolute_url()):
         assert alice.get(path).status_code == 200
+
+
+def test_what_is_purged_has_a_count_a_filter_and_shows_what_goes(company: factories.Company, alice: Client) -> None:
+    gone = row(company, resource="configmaps", name="wordpress-config")
+    PlannedObject.objects.filter(pk=gone.pk).update(
+        action="purge",
+        reason="is deleted on the destination",
+        diff=[{"path": "data", "before": {"a": "b"}, "after": None}],
+    )
+    page = shown(alice, at(company))
+    assert "1 object on the destination would be deleted." in page[: page.index('id="objects"')]
+    assert re.search(r'<a href="\?action=purge#objects">1</a>', page)
+    filtered = shown(alice, f"{at(company)}?action=purge")
+    assert re.findall(r'<li class="kmw-kind" id="kind-([\w]+)">', filtered) == ["configmaps"]
+    assert '<option value="purge" selected>purge</option>' in filtered
+    rows = shown(alice, f"{at(company)}kind/?resource=configmaps&action=purge", **HTMX)
+    assert "wordpress-config" in rows
+    assert "mysql-config" not in rows
+    looked = shown(alice, f"{at(company)}objects/{gone.pk}/")
+    assert "All of it is deleted on the destination:" in looked
+    assert "<del>{\n &quot;a&quot;: &quot;b&quot;\n}</del>" in looked
+
+
+def test_the_yaml_of_what_is_purged_is_what_the_destination_has(
+    company: factories.Company, alice: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = row(company, resource="configmaps", name="wordpress-config")
+    PlannedObject.objects.filter(pk=gone.pk).update(action="purge")
+    there = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "wordpress-config"}, "data": {"a": "b"}}
+    monkeypatch.setattr(NativeEngine, "contents", lambda *_arguments, **_more: Contents(None, None, there))
+    page = shown(alice, f"{at(company)}objects/{gone.pk}/yaml/")
+    assert "What is deleted on the destination" in page
+    assert "<del class=''>-  a: b</del>" in page

@@ -263,3 +263,41 @@ def test_another_namespace_is_named() -> None:
     obj = make("HTTPRoute", "web", spec={"parentRefs": [{"name": "edge", "namespace": "infra"}]})
     ((_key, reason, _optional),) = lacking(obj)
     assert reason == "lies in the namespace infra, which is not migrated"
+
+
+def custom(spec: Object) -> Object:
+    obj = make("Database", "main", "cms", spec=spec)
+    return {**obj, "apiVersion": "db.example.com/v1"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "needed"),
+    [
+        ({"auth": {"secretName": "pw"}}, ("", "Secret", "cms", "pw")),
+        ({"replicas": [{"source": {"secretKeyRef": {"name": "pw", "key": "k"}}}]}, ("", "Secret", "cms", "pw")),
+        ({"backup": {"secretRef": {"name": "pw", "namespace": "shared"}}}, ("", "Secret", "shared", "pw")),
+        ({"configMapRef": {"name": "cnf"}}, ("", "ConfigMap", "cms", "cnf")),
+        ({"configMapName": "cnf"}, ("", "ConfigMap", "cms", "cnf")),
+        ({"storage": {"persistentVolumeClaim": {"claimName": "d"}}}, ("", "PersistentVolumeClaim", "cms", "d")),
+        ({"storage": {"persistentVolumeClaim": "d"}}, ("", "PersistentVolumeClaim", "cms", "d")),
+        ({"pod": {"serviceAccountName": "db"}}, ("", "ServiceAccount", "cms", "db")),
+        ({"pod": {"priorityClassName": "high"}}, ("scheduling.k8s.io", "PriorityClass", "", "high")),
+        ({"secretName": ["a"], "secretRef": {"key": "x"}, "name": "pw", "secret": {"name": "pw"}}, None),
+    ],
+)
+def test_fields_of_operators_own_kinds_are_presumed_to_refer(spec: Object, needed: Any) -> None:
+    found = list(references(custom(spec)))
+    assert [each.key for each in found] == ([needed] if needed else [])
+    assert all(each.presumed and each.optional for each in found)
+    assert not list(references({**custom(spec), "apiVersion": "things.k8s.io/v1"})), "not of an operator"
+
+
+def test_what_a_field_is_presumed_to_name_is_lacking_only_where_it_is_kept_back() -> None:
+    obj = custom({"auth": {"secretName": "pw"}, "out": {"secretName": "made-by-the-operator"}})
+    found = missing([obj], namespaces=["cms"], left_out={("", "Secret", "cms", "pw"): "is left out by name"}, claims=())
+    assert [(each.needed, each.reason, each.presumed) for each in found] == [
+        (("", "Secret", "cms", "pw"), "is left out by name", True)
+    ]
+    beside = custom({"auth": {"secretRef": {"name": "pw", "namespace": "shared"}}})
+    (elsewhere,) = missing([beside], namespaces=["cms"], left_out={}, claims=())
+    assert elsewhere.reason == "lies in the namespace shared, which is not migrated"

@@ -14,11 +14,13 @@ from migrations_app.engines.claims import Claim, claims_in, users_of_claims
 from migrations_app.engines.native import manifests, privileges, settling
 from migrations_app.engines.native.wanted import Wanted
 from migrations_app.engines.sides import Side
+from migrations_app.resources import rules
 from migrations_app.resources.collect import Collected
 from migrations_app.resources.marks import migration_of
 from migrations_app.resources.preflight.context import Object, label
 from migrations_app.resources.preflight.result import Check, Result, counted, listed
 from migrations_app.resources.rules import RuleError
+from migrations_app.resources.spec import Spec
 
 NAMESPACES = Check("namespaces", "Namespaces")
 UNBOUND = Check("unbound-claims", "Claims without data")
@@ -126,6 +128,16 @@ def rule_that_does_not_fit(obj: Object, error: RuleError) -> Result:
         why="The object would be refused.",
         remedy="Change the rule, or let its conditions leave this object out.",
     )
+
+
+def idle_rules(spec: Spec, collected: Collected) -> Iterator[Result]:
+    """Rules of the user's that no object is meant by."""
+    for label_ in rules.idle(collected.objects, rules.transformations(spec.transformations)):
+        yield RULES.warning(
+            f"{label_[:1].upper()}{label_[1:]} is about none of the objects that go along: it changes nothing.",
+            why="What it was to change arrives as it is.",
+            remedy="Look for a misspelt kind, name, namespace or label in its conditions, or leave the rule out.",
+        )
 
 
 def unbound(claims: list[Claim]) -> Iterator[Result]:

@@ -19,6 +19,7 @@ from migrations_app.models import Migration, earlier_over
 from migrations_app.resources import order, purge
 from migrations_app.resources.collect import Collected, collect
 from migrations_app.resources.dependencies import Key
+from migrations_app.resources.diffs import differences
 from migrations_app.resources.dry_run import Planned
 from migrations_app.resources.dry_run import dry_run as asked_of_each
 from migrations_app.resources.marks import key_of
@@ -69,17 +70,23 @@ def foresee(pair: ClusterPair, spec: Spec, *, migration_id: str) -> list[Foresee
 
 
 def _purged(pair: ClusterPair, spec: Spec, collected: Collected, wanted: list[Object]) -> list[Foreseen]:
-    """What would be deleted on the destination, under the namespaces that it came from."""
-    sources = {spec.namespace_for(name): name for name in spec.namespaces}
+    """What would be deleted on the destination, under the namespaces that it came from, the last first."""
+    sources = purge.source_namespaces(spec)
     with destination_of(pair).asked() as connection:
         discovery = connection.discovery()
-        outlived = purge.outlived(connection, collected, wanted, spec, earlier_over(pair))
+        candidates = purge.candidates(connection, collected, wanted, spec, earlier_over(pair))
+    stays = {key_of(obj): reason for obj, reason in candidates}
     found = []
-    for obj in order.ordered(outlived):
-        group, kind, namespace, name = key_of(obj)
+    for obj in order.ordered(obj for obj, _reason in candidates)[::-1]:
+        group, kind, namespace, name = key = key_of(obj)
         resource = _name(discovery.by_kind(obj["apiVersion"], kind), kind)
         version = obj["apiVersion"].rpartition("/")[2]
-        found.append(Foreseen((group, kind, sources[namespace], name), resource, version, None, PURGED))
+        place = (group, kind, sources[namespace], name)
+        if reason := stays[key]:
+            found.append(Foreseen(place, resource, version, None, reason))
+        else:
+            goes = differences(obj, {"apiVersion": obj["apiVersion"], "kind": kind})
+            found.append(Foreseen(place, resource, version, None, PURGED, purged=goes))
     return found
 
 
@@ -141,15 +148,22 @@ def contents(pair: ClusterPair, spec: Spec, *, migration_id: str, resource: str,
     """See `engines.ForeseesObjects`."""
     with source_of(pair).asked() as connection:
         source = _got(connection, resource, name, namespace)
+    place = spec.namespace_for(namespace) if namespace else ""
     if source is None:
-        return Contents(None, None, None)
-    wanted = transformed(source, Wanted(pair, spec, migration_id).options())
+        # Gone from the source: only the destination may still have it.
+        with destination_of(pair).asked() as connection:
+            return Contents(None, None, _got(connection, resource, name, place))
+    try:
+        wanted = transformed(source, Wanted(pair, spec, migration_id).options())
+    except RuleError:
+        # Its row says which rule.
+        wanted = None
     with destination_of(pair).asked() as connection:
         try:
-            there = connection.resource_of(wanted).name
+            there = connection.resource_of(wanted or source).name
         except NotFound:
             return Contents(source, wanted, None)
-        present = _got(connection, there, wanted["metadata"]["name"], wanted["metadata"].get("namespace", ""))
+        present = _got(connection, there, name, place)
     return Contents(source, wanted, present)
 
 

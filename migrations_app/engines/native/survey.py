@@ -168,7 +168,7 @@ def _transformed(wanted: Wanted, collected: Collected) -> tuple[list[Object], li
             planned.append(transformed(obj, options))
         except RuleError as error:
             wrong.append(checks.rule_that_does_not_fit(obj, error))
-    return planned, wrong
+    return planned, [*wrong, *checks.idle_rules(wanted.spec, collected)]
 
 
 def _wanted_claim(claim: Claim, wanted: Wanted, found: Survey) -> WantedClaim:

@@ -19,7 +19,7 @@ def references(context: Context) -> Iterator[Result]:
     needed: dict[tuple[str, str, str, str], list[Missing]] = {}
     for each in context.missing:
         kind = each.needed[1]
-        if kind not in ELSEWHERE and not each.at.endswith("imagePullSecrets") and not each.optional:
+        if kind not in ELSEWHERE and not each.at.endswith("imagePullSecrets") and (each.presumed or not each.optional):
             needed.setdefault(each.needed, []).append(each)
     there = 0
     for key, users in sorted(needed.items()):
@@ -29,11 +29,16 @@ def references(context: Context) -> Iterator[Result]:
             continue
         objects = [_label(*each.user[1:]) for each in users]
         place = f" -n {namespace}" if namespace else ""
+        presumed = all(each.presumed for each in users)
+        needs = "may refer to" if presumed else "needs" if len(objects) == 1 else "need"
+        why = "Pods that need it wait until it is there; bindings and others work only then."
+        if presumed:
+            why = f"Only the name of the field {users[0].at} says so; if its operator reads it as such, it needs it."
         yield REFERENCES.warning(
-            f"{listed(objects)} {'needs' if len(objects) == 1 else 'need'} {_label(kind, namespace, name)}, which "
+            f"{listed(objects)} {needs} {_label(kind, namespace, name)}, which "
             f"{users[0].reason}; the {context.destination} does not have it either.",
             [_label(kind, namespace, name), *objects],
-            why="Pods that need it wait until it is there; bindings and others work only then.",
+            why=why,
             remedy="Let it come along, make it there, or change who needs it by a rule of the migration.",
             command=f"{context.source.kubectl} get {kind.lower()} {name}{place} -o yaml",
         )

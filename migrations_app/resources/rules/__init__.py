@@ -20,7 +20,7 @@ applied one after the other to what it has become, mappings included, so that us
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -115,6 +115,12 @@ def applied(obj: Object, source: Object, given: Sequence[Transformation]) -> Obj
                     result = rule.apply(result)
                     _same_object(obj, result)
     return result
+
+
+def idle(objects: Collection[Object], given: Sequence[Transformation]) -> list[str]:
+    """The labels of the rules that are about none of the objects: a name in their conditions may be misspelt."""
+    rules = [rule for each in given for rule in each.rules]
+    return [rule.label for rule in rules if not any(rule.conditions.hold_for(obj) for obj in objects)]
 
 
 def _keep_secret(source: Object, rule: Rule) -> None:
