@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from demo.cluster.registry import NOT_STORED, Registry, ResourceInfo
@@ -82,7 +83,8 @@ def _subrow(info: ResourceInfo, name: str, sub: Document) -> Document:
     return row
 
 
-def aggregated(registry: Registry, *, core: bool) -> Document:
+def aggregated(registry: Registry, *, core: bool, silent: Collection[str] = ()) -> Document:
+    """The document; what a group's server said before it fell silent is still told, as stale."""
     items: list[Document] = []
     names = [""] if core else list(registry.groups())
     for name in names:
@@ -98,7 +100,7 @@ def aggregated(registry: Registry, *, core: bool) -> Document:
                             for info in sorted(registry.all(), key=lambda each: each.plural)
                             if (info.group, info.version) == (name, version)
                         ],
-                        "freshness": "Current",
+                        "freshness": "Stale" if name in silent else "Current",
                     }
                     for version in versions
                 ],

@@ -32,6 +32,8 @@ class Faults:
 
     latency: float = 0.0
     disk_limit_bytes: dict[str, int] = field(default_factory=dict)
+    # API groups whose own server, to which the cluster's hands requests on, is down.
+    silent_groups: set[str] = field(default_factory=set)
     _rules: list[_Rule] = field(default_factory=list)
     _stopped: bool = False
     # Told when `stopped` changes, in the thread that changes it.
@@ -63,6 +65,7 @@ class Faults:
         self.latency, self.stopped = 0.0, False
         self._rules.clear()
         self.disk_limit_bytes.clear()
+        self.silent_groups.clear()
 
     def verdict(self, method: str, path: str) -> tuple[int | None, int | None] | None:
         """None to go on; (None, …) to drop; (status, retry after) to fail."""

@@ -119,6 +119,8 @@ class Handlers:
 
     async def _route(self, exchange: Exchange, user: User) -> None:
         parts = [part for part in exchange.path.split("/") if part]
+        if parts[:1] == ["apis"] and parts[1:2] and parts[1] in self.api.faults.silent_groups and len(parts) > 2:
+            raise statuses.unavailable()
         if await self._document(exchange, user, parts):
             return
         target = self._target(parts)
@@ -162,7 +164,8 @@ class Handlers:
         elif path in ("/api", "/apis") and wants_aggregated:
             if not rbac.path_allowed(user, path):
                 raise self._path_refused(user, path)
-            body = compact(discovery.aggregated(registry, core=path == "/api"))
+            silent = self.api.faults.silent_groups
+            body = compact(discovery.aggregated(registry, core=path == "/api", silent=silent))
             kind = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
             await exchange.respond(200, {"Content-Type": kind, "Cache-Control": "public"}, body)
             return True

@@ -91,6 +91,11 @@ def expired(message: str) -> APIError:
     return APIError(410, "Expired", message)
 
 
+def unavailable() -> APIError:
+    """What is said of a group whose own server does not answer."""
+    return APIError(503, "ServiceUnavailable", "the server is currently unable to handle the request")
+
+
 def unauthorized() -> APIError:
     return APIError(401, "Unauthorized", "Unauthorized")
 

@@ -14,12 +14,13 @@ from typing import Any
 
 from clusters.kube.connection import Connection
 from clusters.kube.discovery import Resource
-from clusters.kube.errors import Forbidden, NotFound
+from clusters.kube.errors import Forbidden, NotFound, Unavailable
 from migrations_app.resources import cluster_scoped, dependencies, notes
 from migrations_app.resources.belonging import RECREATED, is_candidate, why_left_out
 from migrations_app.resources.dependencies import Key, Missing
 from migrations_app.resources.marks import key_of, type_of
 from migrations_app.resources.notes import Note
+from migrations_app.resources.once import once
 from migrations_app.resources.selection import CLAIMS, Chooser
 from migrations_app.resources.spec import Spec
 
@@ -29,6 +30,7 @@ Object = dict[str, Any]
 LEGACY = "extensions"
 # One request per kind and namespace: what takes time is the way there and back.
 WORKERS = 6
+SILENT = "The server behind this API does not answer."
 GOING = "is being deleted on the source"
 # Nothing asks for these again, except that a Service's tell who chose its node ports.
 FIELD_OWNERS_MATTER = frozenset({("", "Service")})
@@ -40,6 +42,12 @@ class Skipped:
 
     resource: str
     reason: str
+
+    @property
+    def group(self) -> str:
+        """Of a resource (`routes.route.openshift.io`), or of what a version serves (`route.openshift.io/v1`)."""
+        version, slash, _rest = self.resource.partition("/")
+        return version if slash else self.resource.partition(".")[2]
 
 
 @dataclass(frozen=True)
@@ -69,7 +77,7 @@ def collect(connection: Connection, spec: Spec) -> Collected:
     chooser = Chooser(spec.selection)
     found = Collected([], [])
     discovery = connection.discovery()
-    found.skipped.extend(Skipped(each, "The server behind this API does not answer.") for each in discovery.unavailable)
+    found.skipped.extend(Skipped(each, SILENT) for each in discovery.unavailable)
     claims: list[Key] = []
     for resource, obj in _listed(connection, spec, chooser, found):
         by_hand = chooser.is_named(resource.name, obj)
@@ -108,7 +116,12 @@ def _listed(
     connection: Connection, spec: Spec, chooser: Chooser, found: Collected
 ) -> Iterator[tuple[Resource, Object]]:
     """Every object of the kinds that can matter, namespace by namespace, each once; claims are among them."""
-    resources = [each for each in connection.discovery().resources() if _is_asked_for(each, chooser)]
+    discovery = connection.discovery()
+    resources = [
+        each
+        for each in discovery.resources()
+        if _is_asked_for(each, chooser) and each.api_version not in discovery.unavailable
+    ]
     resources.sort(key=lambda each: each.group == LEGACY)
     asked = [(namespace, resource) for namespace in spec.namespaces for resource in resources]
 
@@ -118,7 +131,13 @@ def _listed(
             return [_slim(obj) for obj in connection.list(resource, namespace)]
         except (Forbidden, NotFound) as error:
             return Skipped(resource.name, error.message)
+        except Unavailable:
+            # An API of its own whose server has fallen silent meanwhile, or the cluster itself?
+            if resource.api_version not in fresh().unavailable:
+                raise
+            return Skipped(resource.name, SILENT)
 
+    fresh = once(lambda: connection.discovery(fresh=True))
     seen: set[str] = set()
     pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="collect")
     try:

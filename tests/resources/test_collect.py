@@ -11,7 +11,7 @@ from clusters.kube.connection import Connection
 from clusters.kube.discovery import Discovery, Resource
 from clusters.kube.errors import KubeError
 from demo.cluster.server import ClusterHandle
-from migrations_app.resources.belonging import why_left_out
+from migrations_app.resources.belonging import is_candidate, why_left_out
 from migrations_app.resources.cluster_scoped import binds
 from migrations_app.resources.collect import Collected, collect
 from migrations_app.resources.spec import Spec
@@ -400,3 +400,119 @@ def test_a_cluster_role_binding_belongs_by_its_subjects(
 ) -> None:
     obj = make("ClusterRoleBinding", "b", metadata=metadata, subjects=subjects, roleRef={"kind": "ClusterRole"})
     assert binds(obj, {"shop", "cms"}) is expected
+
+
+# -- APIs with servers of their own, and clusters that change while they are read
+
+
+def test_an_api_whose_server_is_down_is_told_and_stops_nothing(
+    served: ClusterHandle, connection: Connection, namespace: str
+) -> None:
+    put(connection, make("ConfigMap", "settings", namespace), make("Route", "web", namespace, spec={"to": {}}))
+    served.faults.silent_groups |= {"route.openshift.io", "image.openshift.io"}
+    connection.discovery(fresh=True)
+    found = collect(connection, Spec(namespaces=(namespace,)))
+    assert names(found) == {"ConfigMap settings"}
+    assert {each.resource: each.reason for each in found.skipped} == dict.fromkeys(
+        ("route.openshift.io/v1", "image.openshift.io/v1"), "The server behind this API does not answer."
+    )
+
+
+def test_an_api_whose_server_falls_silent_meanwhile_is_told_as_well(
+    served: ClusterHandle, connection: Connection, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clusters.kube.requests.FIRST_PAUSE", 0.01)
+    put(connection, make("ConfigMap", "settings", namespace), make("Route", "web", namespace, spec={"to": {}}))
+    # What is served was looked up while all was well.
+    connection.discovery(fresh=True)
+    served.faults.silent_groups.add("route.openshift.io")
+    found = collect(connection, Spec(namespaces=(namespace,)))
+    assert names(found) == {"ConfigMap settings"}
+    assert [(each.resource, each.group) for each in found.skipped] == [
+        ("routes.route.openshift.io", "route.openshift.io")
+    ]
+    served.faults.clear()
+    connection.discovery(fresh=True)
+    assert names(collect(connection, Spec(namespaces=(namespace,)))) == {"ConfigMap settings", "Route web"}
+
+
+def test_kinds_that_cannot_be_listed_or_made_are_not_asked_for() -> None:
+    every = ("get", "list", "create", "watch")
+    kinds = {
+        "things": every,
+        "readings": ("get", "list"),  # as metrics are
+        "reviews": ("create",),  # as reviews are
+        "secrets": ("get", "create"),
+    }
+    served = [
+        Resource("example.com", "v1", plural, plural.title(), True, frozenset(verbs)) for plural, verbs in kinds.items()
+    ]
+    assert [each.plural for each in served if is_candidate(each)] == ["things"]
+
+
+def test_events_of_both_groups_and_an_empty_namespace_are_nothing(connection: Connection, namespace: str) -> None:
+    reference = {"kind": "Pod", "namespace": namespace, "name": "p"}
+    event = make("Event", "p.1", namespace, involvedObject=reference, reason="Started", message="", type="Normal")
+    put(connection, event)
+    assert list(connection.list("events.events.k8s.io", namespace))
+    until(lambda: list(connection.list("configmaps", namespace)))
+    found = collect(connection, Spec(namespaces=(namespace,)))
+    assert (found.objects, found.skipped, found.missing) == ([], [], [])
+    assert {key[1] for key in (each.key for each in found.left_out)} <= {
+        "ConfigMap",
+        "RoleBinding",
+        "Secret",
+        "ServiceAccount",
+    }
+
+
+def test_page_tokens_that_run_out_lose_nothing_and_give_nothing_twice(
+    served: ClusterHandle, connection: Connection, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = {f"c{number:02}" for number in range(12)}
+    put(connection, *(make("ConfigMap", name, namespace) for name in wanted))
+    paged = Connection.list
+
+    def small_pages(self: Connection, *arguments: Any, **options: Any) -> Iterator[Object]:
+        return paged(self, *arguments, **{**options, "page_size": 5})
+
+    monkeypatch.setattr(Connection, "list", small_pages)
+    asked = []
+
+    def second_page(method: str, path: str) -> bool:
+        # The path alone is known here, not whether it goes on from a token: each collection is read page by page.
+        if not path.endswith(f"/namespaces/{namespace}/configmaps"):
+            return False
+        asked.append(path)
+        return len(asked) == 2
+
+    served.faults.fail(second_page, status=410)
+    found = collect(connection, Spec(namespaces=(namespace,)))
+    kept = [obj["metadata"]["name"] for obj in found.objects]
+    assert sorted(kept) == sorted(wanted)
+    # The first page, and the token's that had run out; once that has been answered nobody looks any more.
+    assert len(asked) == 2
+
+
+def test_what_goes_while_it_is_read_is_not_there_or_told_as_going(
+    served: ClusterHandle, connection: Connection, namespace: str
+) -> None:
+    put(
+        connection,
+        make("ConfigMap", "held", namespace, metadata={"finalizers": ["example.com/keep"]}),
+        make("ConfigMap", "kept", namespace),
+        make("Secret", "gone", namespace),
+    )
+
+    def deleted_before_it_is_read(method: str, path: str) -> bool:
+        if path.endswith(f"/namespaces/{namespace}/secrets"):
+            served.api.delete("secrets", namespace, "gone")
+        return False
+
+    connection.delete("configmaps", "held", namespace)
+    served.faults.fail(deleted_before_it_is_read)
+    found = collect(connection, Spec(namespaces=(namespace,)))
+    assert names(found) == {"ConfigMap kept"}
+    reasons = {each.key[3]: each.reason for each in found.left_out}
+    assert reasons["held"] == "is being deleted on the source"
+    connection.patch("configmaps", "held", namespace, {"metadata": {"finalizers": None}})

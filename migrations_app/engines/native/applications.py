@@ -15,6 +15,7 @@ from django.db import transaction
 
 from clusters.kube.connection import Connection
 from migrations_app import events, live
+from migrations_app.engines import RetriableError
 from migrations_app.engines.claims import CLAIMS, chosen_claims, volume_of
 from migrations_app.engines.native import places
 from migrations_app.engines.native.records import DONE, ENDS, PURGING, Records, key_of_row
@@ -95,7 +96,7 @@ def step(migration: Migration, lease: Lease) -> timedelta | None:
             outlived = purge.outlived(connection, brought.collected, brought.objects, spec, earlier)
             if not _purge(connection, outlived, records, stop_at):
                 return timedelta(0)
-    _note_vanished(migration, lease)
+    _note_vanished(migration, lease, brought.collected)
     return None
 
 
@@ -215,11 +216,16 @@ def _purge(connection: Connection, objects: list[Object], records: Records, stop
     return True
 
 
-def _note_vanished(migration: Migration, lease: Lease) -> None:
-    """Objects that were there when they were counted, and have gone from the source since."""
+def _note_vanished(migration: Migration, lease: Lease, collected: Collected) -> None:
+    """Objects that were there when they were counted, and have gone from the source since.
+
+    Raises RetriableError where they may only not be seen.
+    """
     left = list(migration.resources.exclude(status__in=DONE))
     if not left:
         return
+    if unseen := [each for each in collected.skipped if each.group in {row.group for row in left if row.group}]:
+        raise RetriableError(f"Source cluster {migration.pair.source}: {unseen[0].resource}: {unseen[0].reason}")
     with transaction.atomic():
         lease.renew()
         for row in left:

@@ -15,7 +15,7 @@ from migrations_app.engines.native import manifests, privileges, settling
 from migrations_app.engines.native.wanted import Wanted
 from migrations_app.engines.sides import Side
 from migrations_app.resources import rules
-from migrations_app.resources.collect import Collected
+from migrations_app.resources.collect import SILENT, Collected
 from migrations_app.resources.marks import migration_of
 from migrations_app.resources.preflight.context import Object, label
 from migrations_app.resources.preflight.result import Check, Result, counted, listed
@@ -109,6 +109,9 @@ def destination_namespaces(
 def unread(side: Side, collected: Collected) -> Iterator[Result]:
     """Kinds that could not be read, and stay behind."""
     for each in collected.skipped:
+        if each.reason == SILENT:
+            # The check of silent APIs names it, with what to do.
+            continue
         yield UNREAD.warning(
             f"{each.resource} cannot be read on the {side} and stay behind: {each.reason}",
             why="Objects of this kind, if there are any, do not go along.",
