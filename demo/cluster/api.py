@@ -29,6 +29,7 @@ Object = dict[str, Any]
 Objects = list[Object]
 CONTROLLER_USER = "system:serviceaccount:kube-system:controller"
 CONTROLLER_MANAGER = "kcm"
+_compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 class ClusterAPI:
@@ -181,15 +182,18 @@ class ClusterAPI:
         writes.create(self, self.info("events"), event, user=CONTROLLER_USER, manager=self.manager)
 
     def subscribe(self, *resources: str) -> asyncio.Queue[tuple[str, str, Object]]:
-        """Changes of the resources (of all when none is named), beginning with ADDED for all that exists."""
+        """Changes of the resources (of all when none is named), beginning with ADDED for all that exists.
+
+        The objects are those of the store, which must not be changed.
+        """
         queue: asyncio.Queue[tuple[str, str, Object]] = asyncio.Queue()
         for resource in resources or [info.name for info in self.registry.preferred()]:
             for each in self.store.objects(resource):
-                queue.put_nowait(("ADDED", resource, copied(each)))
+                queue.put_nowait(("ADDED", resource, each))
 
         def listen(change: Change) -> None:
             if not resources or change.resource in resources:
-                queue.put_nowait((change.type, change.resource, copied(change.object)))
+                queue.put_nowait((change.type, change.resource, change.object))
 
         self.store.listeners.append(listen)
         return queue
@@ -200,4 +204,4 @@ class ClusterAPI:
 
 def compact(obj: Any) -> bytes:
     """JSON as it goes over the wire."""
-    return json.dumps(obj, separators=(",", ":"), ensure_ascii=False).encode()
+    return _compact(obj).encode()

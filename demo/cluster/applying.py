@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from demo.cluster import managed_fields as managers
 from demo.cluster import ownership, schemas, statuses, writes
-from demo.cluster.copies import copied
 from demo.cluster.decoding import schema_of
 from demo.cluster.registry import ResourceInfo
 
@@ -46,7 +45,7 @@ def apply(
         created = writes.create(
             api,
             info,
-            copied(obj),
+            obj,
             namespace=namespace,
             user=user,
             manager=manager,

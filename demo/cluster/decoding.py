@@ -125,6 +125,8 @@ def check_body(info: ResourceInfo, obj: Any, namespace: str, name: str | None) -
 def decode_strictly(info: ResourceInfo, obj: Object, mode: str) -> tuple[Object, list[str]]:
     """The object without unknown fields, and warnings about them. Raises APIError for `Strict`, and for wrong types."""
     node = schema_of(info)
+    if schemas.fits(obj, node):
+        return obj, []
     wrong = type_error(obj, node)
     if wrong and info.custom is None:
         raise statuses.bad_request(

@@ -20,6 +20,7 @@ from demo.cluster import (
     pod_security,
     rbac,
     reviews,
+    schemas,
     selectors,
     statuses,
     tables,
@@ -498,11 +499,15 @@ class Handlers:
             raise statuses.bad_request(f"error decoding YAML: {error}") from None
         if not isinstance(body, dict):
             raise statuses.bad_request("error decoding YAML: the patch is not an object")
-        decoding.check_types(info, body)
+        fits = schemas.fits(body, decoding.schema_of(info))
+        if not fits:
+            decoding.check_types(info, body)
         decoding.check_body(info, body, target.namespace, target.name)
         if (body.get("metadata") or {}).get("managedFields") is not None:
             raise statuses.bad_request("metadata.managedFields must be nil")
-        body, warnings = decoding.decode_strictly(info, body, exchange.first("fieldValidation", "Warn"))
+        warnings: list[str] = []
+        if not fits:
+            body, warnings = decoding.decode_strictly(info, body, exchange.first("fieldValidation", "Warn"))
         if self.api.store.get(_stored_name(info), target.namespace, target.name) is None:
             # Who makes something by applying has to be allowed both.
             self._authorize(exchange, user, target, verb="create")

@@ -20,18 +20,18 @@ UNMANAGED_METADATA = {
 }  # fmt: skip
 
 
-def _compact(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+_compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 def item_step(item: Any, node: schemas.Node | None) -> str:
     """The step to an item of an associative list or a set."""
     if schemas.list_kind(node) == "map":
-        defaults = {"protocol": "TCP"}
         keys = {
-            key: item.get(key, defaults.get(key)) for key in sorted(schemas.list_keys(node)) if isinstance(item, dict)
+            key: item.get(key, schemas.KEY_DEFAULTS.get(key))
+            for key in schemas.list_keys(node)
+            if isinstance(item, dict)
         }
-        return f"k:{_compact({key: value for key, value in keys.items() if value is not None})}"
+        return f"k:{_compact({key: keys[key] for key in sorted(keys) if keys[key] is not None})}"
     return f"v:{_compact(item)}"
 
 

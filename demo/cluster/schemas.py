@@ -56,15 +56,28 @@ def object_meta() -> Node:
     return definitions()[OBJECT_META]
 
 
+# What a node with a reference stands for, by the node's id. The node is kept beside it, so that no other gets its id;
+# only Kubernetes' own schemas have references, so that there is an end to them.
+_resolved: dict[int, tuple[Node, Node]] = {}
+
+
 def resolve(node: Node | None) -> Node | None:
-    """The node itself, with its reference followed and its own extensions kept."""
+    """The node itself, with its reference followed and its own extensions kept. Not to be changed."""
     if node is None:
         return None
+    known = _resolved.get(id(node))
+    if known is not None:
+        return known[1]
     reference = node.get("$ref")
     if reference is None and len(node.get("allOf", ())) == 1:
         reference = node["allOf"][0].get("$ref")
     if reference is None:
         return node
+    _resolved[id(node)] = node, (found := _referred(node, reference))
+    return found
+
+
+def _referred(node: Node, reference: str) -> Node:
     name = reference.rsplit("/", 1)[-1]
     if name in SCALARS or name in ANYTHING:
         return {"x-opaque": True, "x-name": name}
@@ -136,6 +149,42 @@ def merge_key(node: Node | None) -> str | None:
     if node and "merge" in str(node.get("x-kubernetes-patch-strategy", "")):
         return str(node.get("x-kubernetes-patch-merge-key", ""))
     return None
+
+
+# What a key of an item is where it is not written.
+KEY_DEFAULTS = {"protocol": "TCP"}
+TYPES: dict[str, type] = {"string": str, "boolean": bool, "integer": int, "object": dict, "array": list}
+
+
+def fits(value: Any, node: Node | None) -> bool:
+    """Whether nothing at all is to be said of the value: no wrong type, no unknown field, no null, no item twice.
+
+    False means that it has to be looked at more closely; most values need that not.
+    """
+    if value is None:
+        return False
+    if node is None or node.get("x-opaque"):
+        return True
+    wanted = node.get("type")
+    if wanted is None or type(value) is not TYPES.get(wanted if isinstance(wanted, str) else wanted[0]):
+        return False
+    if type(value) is dict:
+        properties = node.get("properties")
+        for name, inner in value.items():
+            known = field(node, name)
+            if (known is None and properties) or not fits(inner, known):
+                return False
+        return True
+    if type(value) is list:
+        each = items(node)
+        return all(fits(inner, each) for inner in value) and not (list_kind(node) == "map" and _repeats(value, node))
+    return True
+
+
+def _repeats(found: list[Any], node: Node) -> bool:
+    """Whether items of an associative list may have the same keys."""
+    keys = list_keys(node)
+    return len({str([item.get(key, KEY_DEFAULTS.get(key)) for key in keys]) for item in found}) < len(found)
 
 
 def unknown_fields(value: Any, node: Node | None, at: str = "") -> list[str]:

@@ -17,6 +17,7 @@ Key = tuple[str, str]
 
 # How many changes a watch can be behind before its version is too old.
 HISTORY = 20_000
+_compact = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Change(NamedTuple):
@@ -100,7 +101,7 @@ class Store:
             self._database.execute("DELETE FROM objects WHERE resource=? AND namespace=? AND name=?", (resource, *key))
         else:
             self._put(resource, key, obj)
-            row = (resource, *key, json.dumps(obj, separators=(",", ":")))
+            row = (resource, *key, _compact(obj))
             self._database.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?)", row)
         change = Change(version, type, resource, obj, before)
         self.history.append(change)

@@ -11,6 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from demo.cluster.controllers.loop import Object
+from demo.cluster.copies import copied
 from demo.cluster.kubelet import answers, streams
 from demo.cluster.kubelet.pods import PodWorker
 
@@ -46,7 +47,7 @@ def _handle(api: ClusterAPI, workers: dict[str, PodWorker], kind: str, pod: Obje
     if not pod["spec"].get("nodeName"):
         return
     if uid not in workers:
-        workers[uid] = PodWorker(api, pod)
+        workers[uid] = PodWorker(api, copied(pod))
         if "deletionTimestamp" not in pod["metadata"]:
             workers[uid].start()
     if "deletionTimestamp" in pod["metadata"]:
