@@ -21,6 +21,11 @@ def schema_of(info: ResourceInfo) -> schemas.Node | None:
     return schemas.of_kind(info.group, info.version, info.kind)
 
 
+def fits(info: ResourceInfo, obj: Object) -> bool:
+    """Whether nothing is to be said of the object, so that no further look at its types and fields is needed."""
+    return info.custom is None and schemas.fits(obj, schema_of(info))
+
+
 class _Loader(yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):  # type: ignore[misc]
     """YAML 1.1 as Go's yaml reads it: y and n are booleans too. Times stay texts."""
 
@@ -125,7 +130,7 @@ def check_body(info: ResourceInfo, obj: Any, namespace: str, name: str | None) -
 def decode_strictly(info: ResourceInfo, obj: Object, mode: str) -> tuple[Object, list[str]]:
     """The object without unknown fields, and warnings about them. Raises APIError for `Strict`, and for wrong types."""
     node = schema_of(info)
-    if schemas.fits(obj, node):
+    if fits(info, obj):
         return obj, []
     wrong = type_error(obj, node)
     if wrong and info.custom is None:

@@ -20,7 +20,6 @@ from demo.cluster import (
     pod_security,
     rbac,
     reviews,
-    schemas,
     selectors,
     statuses,
     tables,
@@ -499,7 +498,7 @@ class Handlers:
             raise statuses.bad_request(f"error decoding YAML: {error}") from None
         if not isinstance(body, dict):
             raise statuses.bad_request("error decoding YAML: the patch is not an object")
-        fits = schemas.fits(body, decoding.schema_of(info))
+        fits = decoding.fits(info, body)
         if not fits:
             decoding.check_types(info, body)
         decoding.check_body(info, body, target.namespace, target.name)

@@ -121,36 +121,40 @@ def _counts(at: Path, containers: str) -> bool:
 def encode(found: Iterable[Path]) -> dict[str, Any]:
     """The set as `fieldsV1`."""
     tree: dict[str, Any] = {}
-    for path in sorted(found):
+    for path in found:
         at = tree
         for step in path:
-            at = at.setdefault(step, {})
+            below = at.get(step)
+            if below is None:
+                below = at[step] = {}
+            at = below
         at["."] = {}
-    return _without_needless_dots(tree)
+    return _in_order(tree)
 
 
-def _without_needless_dots(tree: dict[str, Any]) -> dict[str, Any]:
-    trimmed: dict[str, Any] = {}
-    for step, inner in tree.items():
-        if step == ".":
-            if len(tree) > 1:
-                trimmed["."] = {}
-        else:
-            trimmed[step] = _without_needless_dots(inner)
-    return trimmed
+def _in_order(tree: dict[str, Any]) -> dict[str, Any]:
+    """The tree sorted, without the dots of what has nothing below it."""
+    if len(tree) == 1:
+        [(step, inner)] = tree.items()
+        return {} if step == "." else {step: _in_order(inner)}
+    return {step: _in_order(tree[step]) if step != "." else {} for step in sorted(tree)}
 
 
 def decode(tree: dict[str, Any], at: Path = ()) -> set[Path]:
     """The set from `fieldsV1`."""
-    if not tree:
-        return {at} if at else set()
     found: set[Path] = set()
+    _decode(tree, at, found)
+    return found
+
+
+def _decode(tree: dict[str, Any], at: Path, found: set[Path]) -> None:
+    if not tree and at:
+        found.add(at)
     for step, inner in tree.items():
         if step == ".":
             found.add(at)
         else:
-            found |= decode(inner, (*at, step))
-    return found
+            _decode(inner, (*at, step), found)
 
 
 def readable(path: Path) -> str:

@@ -7,6 +7,7 @@ extensions. A custom resource brings its own schema in the same form.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
@@ -153,32 +154,79 @@ def merge_key(node: Node | None) -> str | None:
 
 # What a key of an item is where it is not written.
 KEY_DEFAULTS = {"protocol": "TCP"}
-TYPES: dict[str, type] = {"string": str, "boolean": bool, "integer": int, "object": dict, "array": list}
+SCALAR_TYPES: dict[str, type] = {"string": str, "boolean": bool, "integer": int}
+# A type that a scalar has to have, or a function that tells whether a value fits.
+Check = type | Callable[[Any], bool]
+_checks: dict[int, tuple[Node, Check]] = {}
 
 
 def fits(value: Any, node: Node | None) -> bool:
     """Whether nothing at all is to be said of the value: no wrong type, no unknown field, no null, no item twice.
 
-    False means that it has to be looked at more closely; most values need that not.
+    False means that it has to be looked at more closely; most values need that not. For Kubernetes' own schemas, of
+    which is kept what was found out about them.
     """
-    if value is None:
-        return False
+    return _passes(value, _check(node))
+
+
+def _passes(value: Any, check: Check) -> bool:
+    return type(value) is check if isinstance(check, type) else check(value)
+
+
+def _is_something(value: Any) -> bool:
+    return value is not None
+
+
+def _check(node: Node | None) -> Check:
     if node is None or node.get("x-opaque"):
-        return True
-    wanted = node.get("type")
-    if wanted is None or type(value) is not TYPES.get(wanted if isinstance(wanted, str) else wanted[0]):
-        return False
-    if type(value) is dict:
-        properties = node.get("properties")
+        return _is_something
+    known = _checks.get(id(node))
+    if known is None:
+        known = _checks[id(node)] = node, _new_check(node)
+    return known[1]
+
+
+def _new_check(node: Node) -> Check:
+    wanted = node.get("type", "")
+    wanted = wanted[0] if isinstance(wanted, list) else wanted
+    if wanted == "object":
+        return _object_check(node)
+    if wanted == "array":
+        return _list_check(node)
+    return SCALAR_TYPES.get(wanted, lambda value: False)
+
+
+def _object_check(node: Node) -> Check:
+    properties: dict[str, Node] = node.get("properties") or {}
+    checks: dict[str, Check] = {}
+    of_any = None if properties else _check(field(node, ""))
+
+    def check(value: Any) -> bool:
+        if type(value) is not dict:
+            return False
         for name, inner in value.items():
-            known = field(node, name)
-            if (known is None and properties) or not fits(inner, known):
+            known = of_any or checks.get(name)
+            if known is None:
+                if name not in properties:
+                    return False
+                known = checks[name] = _check(field(node, name))
+            if type(inner) is not known and (isinstance(known, type) or not known(inner)):
                 return False
         return True
-    if type(value) is list:
-        each = items(node)
-        return all(fits(inner, each) for inner in value) and not (list_kind(node) == "map" and _repeats(value, node))
-    return True
+
+    return check
+
+
+def _list_check(node: Node) -> Check:
+    each, is_associative = items(node), list_kind(node) == "map"
+
+    def check(value: Any) -> bool:
+        if type(value) is not list:
+            return False
+        known = _check(each)
+        return all(_passes(inner, known) for inner in value) and not (is_associative and _repeats(value, node))
+
+    return check
 
 
 def _repeats(found: list[Any], node: Node) -> bool:

@@ -225,7 +225,7 @@ class _Work:
             # So that the former content that was written down is the last one. Who is always busy with the object, as
             # with its status, does not keep us off for ever.
             body["metadata"]["resourceVersion"] = present["metadata"]["resourceVersion"]
-        self._connection.apply_told(body, force=change.decision.force)
+        self._connection.apply_told(body, force=change.decision.force, whole=False)
         return _result(obj, "updated", change.decision.reason, uid)
 
 

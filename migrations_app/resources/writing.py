@@ -17,10 +17,12 @@ DUPLICATES = "duplicate entries for key"
 def create(connection: Connection, obj: Object, *, dry_run: bool = False) -> Applied:
     """Make the object by server-side apply, so that its fields are ours. `created` tells whether it was not there.
 
+    Of what is there then, no more than the metadata is sure to be told.
+
     What cannot be applied, though the source's server took it, is created by POST. Raises KubeError.
     """
     try:
-        return connection.apply_told(obj, dry_run=dry_run)
+        return connection.apply_told(obj, dry_run=dry_run, whole=False)
     except Invalid as error:
         if DUPLICATES not in error.message:
             raise
@@ -30,4 +32,5 @@ def create(connection: Connection, obj: Object, *, dry_run: bool = False) -> App
 def release(connection: Connection, obj: Object, uid: str) -> None:
     """Give up what we hold of an object that is not ours: fields that nobody else holds go. Raises KubeError."""
     metadata = {key: value for key, value in obj["metadata"].items() if key in ("name", "namespace")}
-    connection.apply_told({"apiVersion": obj["apiVersion"], "kind": obj["kind"], "metadata": {**metadata, "uid": uid}})
+    given_up = {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "metadata": {**metadata, "uid": uid}}
+    connection.apply_told(given_up, whole=False)

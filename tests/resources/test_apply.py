@@ -61,8 +61,8 @@ class Broken(Connection):
 
     broken = 0
 
-    def apply_told(self, obj: Object, *, force: bool = False, dry_run: bool = False) -> Applied:
-        made = super().apply_told(obj, force=force, dry_run=dry_run)
+    def apply_told(self, obj: Object, *, dry_run: bool = False, **options: Any) -> Applied:
+        made = super().apply_told(obj, dry_run=dry_run, **options)
         if self.broken > 0:
             self.broken -= 1
             raise Unreachable("The connection broke.")
@@ -82,11 +82,11 @@ class Racing(Connection):
             super().patch(resource, name, namespace, {"imagePullSecrets": [*present, added]})
         return super().patch(resource, name, namespace, body, **options)
 
-    def apply_told(self, obj: Object, *, force: bool = False, dry_run: bool = False) -> Applied:
+    def apply_told(self, obj: Object, *, dry_run: bool = False, **options: Any) -> Applied:
         if self.other is not None:
             other, self.other = self.other, None
             super().create(self.resource_of(other), other)
-        return super().apply_told(obj, force=force, dry_run=dry_run)
+        return super().apply_told(obj, dry_run=dry_run, **options)
 
 
 class Slow(Connection):
@@ -102,10 +102,10 @@ class Slow(Connection):
                 found["status"] = {"conditions": [{"type": "Established", "status": "False"}]}
         return found
 
-    def apply_told(self, obj: Object, *, force: bool = False, dry_run: bool = False) -> Applied:
+    def apply_told(self, obj: Object, *, dry_run: bool = False, **options: Any) -> Applied:
         if obj["kind"] == "Cart" and self.asked < 3:
             raise NotFound("the server could not find the requested resource")
-        return super().apply_told(obj, force=force, dry_run=dry_run)
+        return super().apply_told(obj, dry_run=dry_run, **options)
 
 
 @pytest.fixture
