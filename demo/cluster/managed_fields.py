@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from demo.cluster import schemas
+from demo.cluster.copies import HOLDERS
 
 Path = tuple[str, ...]
 # The server's own: nobody manages them.
@@ -66,7 +67,6 @@ def values(value: Any, node: schemas.Node | None, *, containers: str = "none") -
 
 def _collect(value: Any, node: schemas.Node | None, at: Path, found: dict[Path, Any], containers: str) -> None:
     if isinstance(value, dict) and value and not schemas.is_atomic_map(node):
-        is_map = schemas.is_map(node)
         if at and _counts(at, containers):
             found[at] = CONTAINER
         for name, inner in value.items():
@@ -77,7 +77,7 @@ def _collect(value: Any, node: schemas.Node | None, at: Path, found: dict[Path, 
             if not at and name in ("apiVersion", "kind"):
                 continue
             step = (*at, f"f:{name}")
-            if is_map and not isinstance(inner, dict | list):
+            if type(inner) not in HOLDERS:
                 found[step] = inner
             else:
                 _collect(inner, schemas.field(node, name), step, found, containers)

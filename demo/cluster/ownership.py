@@ -46,8 +46,12 @@ def after_create(info: ResourceInfo, obj: Object, manager: str) -> list[Object]:
 def after_update(info: ResourceInfo, old: Object, new: Object, manager: str, subresource: str | None) -> list[Object]:
     """The entries after an update: what it changed moves to the updating manager. Those that it gives are the base."""
     node, containers, part = schema_of(info), _containers(info), subresource or ""
-    before = managers.values(old, node, containers=containers)
-    after = managers.values(new, node, containers=containers)
+    # What is the same in both concerns nobody.
+    parts = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    before, after = (
+        managers.values({name: obj[name] for name in parts if name in obj}, node, containers=containers)
+        for obj in (old, new)
+    )
     changed = {path for path, value in after.items() if _differs(before, path, value)}
     gone = before.keys() - after.keys()
     taken = {path for path in changed if after[path] is not managers.CONTAINER}

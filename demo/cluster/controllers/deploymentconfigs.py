@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING
 
 from demo.cluster.controllers.loop import (
@@ -18,6 +17,7 @@ from demo.cluster.controllers.loop import (
     set_condition,
     update_status,
 )
+from demo.cluster.copies import copied
 
 if TYPE_CHECKING:
     from demo.cluster.api import ClusterAPI
@@ -52,7 +52,7 @@ def reconcile(api: ClusterAPI, key: Key) -> float | None:
 
 
 def _same(controller: Object, config: Object) -> bool:
-    spec = copy.deepcopy(controller["spec"]["template"]["spec"])
+    spec = copied(controller["spec"]["template"]["spec"])
     wanted = config["spec"]["template"]["spec"]
     return all(spec.get(field) == value for field, value in wanted.items())
 
@@ -60,7 +60,7 @@ def _same(controller: Object, config: Object) -> bool:
 def _create(api: ClusterAPI, config: Object, version: int) -> Object:
     name = f"{config['metadata']['name']}-{version}"
     labels = {"deployment": name, "deploymentconfig": config["metadata"]["name"]}
-    template = copy.deepcopy(config["spec"]["template"])
+    template = copied(config["spec"]["template"])
     metadata = template.setdefault("metadata", {})
     metadata["labels"] = {**metadata.get("labels", {}), **labels}
     return api.create(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -22,6 +21,7 @@ from demo.cluster.controllers.loop import (
     update_status,
 )
 from demo.cluster.controllers.pods_of import owned_pods
+from demo.cluster.copies import copied
 
 if TYPE_CHECKING:
     from demo.cluster.api import ClusterAPI
@@ -132,7 +132,7 @@ def _is_present(api: ClusterAPI, replica_set: Object) -> bool:
 
 
 def _same_template(replica_set: Object, deployment: Object) -> bool:
-    template = copy.deepcopy(replica_set["spec"]["template"])
+    template = copied(replica_set["spec"]["template"])
     template["metadata"]["labels"].pop(HASH, None)
     wanted = deployment["spec"]["template"]
     return template["spec"] == wanted["spec"] and all(
@@ -152,10 +152,10 @@ def _annotations(deployment: Object, revision: str) -> dict[str, str]:
 
 
 def _create_replica_set(api: ClusterAPI, deployment: Object, old: list[Object]) -> Object:
-    metadata, template = deployment["metadata"], copy.deepcopy(deployment["spec"]["template"])
+    metadata, template = deployment["metadata"], copied(deployment["spec"]["template"])
     digest = template_hash(template)
     template["metadata"]["labels"] = {**template["metadata"].get("labels", {}), HASH: digest}
-    selector = copy.deepcopy(deployment["spec"]["selector"])
+    selector = copied(deployment["spec"]["selector"])
     selector["matchLabels"] = {**selector.get("matchLabels", {}), HASH: digest}
     revision = 1 + max(map(_revision, old), default=0)
     surge, _ = _allowances(deployment)

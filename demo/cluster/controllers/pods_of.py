@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING
 
 from demo.cluster.api import APIError
@@ -16,6 +15,7 @@ from demo.cluster.controllers.loop import (
     key_of,
     owner_reference,
 )
+from demo.cluster.copies import copied
 
 if TYPE_CHECKING:
     from demo.cluster.api import ClusterAPI
@@ -46,7 +46,7 @@ def pod_from(
     finalizers: list[str] | None = None,
 ) -> Object:
     """A pod as the template says, owned by `owner`, named `name` or after `prefix` (the owner's name) at random."""
-    template = copy.deepcopy(template)
+    template = copied(template)
     source = template.get("metadata") or {}
     prefix = prefix or f"{owner['metadata']['name']}-"
     metadata: Object = {

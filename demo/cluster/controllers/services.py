@@ -34,11 +34,8 @@ async def run(api: ClusterAPI) -> None:
 
     def services_of_pod(pod: Object) -> list[Key]:
         labels = pod["metadata"].get("labels", {})
-        return [
-            key_of(service)
-            for service in api.list("services", pod["metadata"]["namespace"])
-            if _selects(service, labels)
-        ]
+        namespace = pod["metadata"]["namespace"]
+        return [key_of(each) for each in api.list("services", namespace, where=lambda each: _selects(each, labels))]
 
     await reconcile_loop(api, {"services": own_key, "pods": services_of_pod}, reconcile)
 
@@ -58,13 +55,12 @@ def reconcile(api: ClusterAPI, key: Key) -> float | None:
         return None
     _give_load_balancer(api, service)
     if service["spec"].get("selector") and service["spec"].get("type") != "ExternalName":
-        pods = [
-            pod
-            for pod in api.list("pods", key[0])
-            if _selects(service, pod["metadata"].get("labels", {}))
-            and pod["status"].get("podIP")
-            and not is_pod_finished(pod)
-        ]
+
+        def is_behind(pod: Object) -> bool:
+            selected = _selects(service, pod["metadata"].get("labels", {}))
+            return selected and bool(pod["status"].get("podIP")) and not is_pod_finished(pod)
+
+        pods = api.list("pods", key[0], where=is_behind)
         _keep_endpoints(api, service, pods)
         _keep_slice(api, service, pods)
     return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import copy
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ from demo.cluster.controllers.loop import (
     reconcile_loop,
     update_status,
 )
+from demo.cluster.copies import copied
 
 if TYPE_CHECKING:
     from demo.cluster.api import ClusterAPI
@@ -164,7 +164,7 @@ def _start_job(api: ClusterAPI, cron: Object, name: str, moment: datetime) -> No
     active = [each for each in jobs if each.get("status", {}).get("active")]
     if active and cron["spec"].get("concurrencyPolicy") == "Forbid":
         return
-    template = copy.deepcopy(cron["spec"]["jobTemplate"])
+    template = copied(cron["spec"]["jobTemplate"])
     metadata = {**template.get("metadata", {}), "name": name, "namespace": cron["metadata"]["namespace"]}
     metadata["ownerReferences"] = [owner_reference(cron)]
     job = api.create(

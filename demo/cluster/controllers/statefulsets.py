@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING
 
 from demo.cluster.controllers.loop import (
@@ -21,6 +20,7 @@ from demo.cluster.controllers.loop import (
     update_status,
 )
 from demo.cluster.controllers.pods_of import owned_pods, pod_from
+from demo.cluster.copies import copied
 
 if TYPE_CHECKING:
     from demo.cluster.api import ClusterAPI
@@ -105,7 +105,7 @@ def _create_claims(api: ClusterAPI, owner: Object, ordinal: int) -> None:
         if template["metadata"].get("annotations"):
             metadata["annotations"] = template["metadata"]["annotations"]
         claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": template["spec"]}
-        api.create("persistentvolumeclaims", copy.deepcopy(claim))
+        api.create("persistentvolumeclaims", copied(claim))
         message = f"create Claim {claim_name} Pod {name}-{ordinal} in StatefulSet {name} success"
         api.record_event(owner, "Normal", "SuccessfulCreate", message, component=COMPONENT)
 
