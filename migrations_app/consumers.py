@@ -21,6 +21,8 @@ from django.utils import translation
 
 from migrations_app import events, live
 from migrations_app.models import Migration
+from migrations_app.resource_list import is_whole
+from migrations_app.summary import summary_of
 from teams import access
 
 # Close codes of our own (RFC 6455 leaves 4000 to 4999 to applications), by the HTTP statuses that they stand for.
@@ -83,7 +85,7 @@ class MigrationConsumer(AsyncJsonWebsocketConsumer):
     async def migration_event(self, message: live.EventMessage) -> None:
         if self.seen is None or message["seq"] <= self.seen:
             return
-        if message["seq"] > self.seen + 1:
+        if message["seq"] > self.seen + 1 or not message["html"]:
             await self._catch_up()
             return
         self.seen = message["seq"]
@@ -133,7 +135,9 @@ class MigrationConsumer(AsyncJsonWebsocketConsumer):
             found = Migration.objects.select_related("pair__source", "pair__destination", "team")
             secrets = ("data_key", "pair__source__kubeconfig", "pair__destination__kubeconfig")
             migration = found.defer(*secrets).get(pk=self.migration.pk)
-            return live.render_state(migration, migration.volumes.all(), migration.resources.all())
+            totals = summary_of(migration)
+            resources = migration.resources.all() if is_whole(totals["resources_total"]) else ()
+            return live.render_state(migration, migration.volumes.all(), resources, totals)
 
 
 def _number(value: Any) -> int:

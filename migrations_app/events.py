@@ -71,7 +71,8 @@ def emit_all(migration: Migration, said: Sequence[Said]) -> None:
     with transaction.atomic():
         Migration.objects.filter(pk=migration.pk).update(last_event_seq=F("last_event_seq") + len(said))
         migration.refresh_from_db(fields=["last_event_seq"])
-        first = migration.last_event_seq - len(said) + 1
+        last = migration.last_event_seq
+        first = last - len(said) + 1
         stored = MigrationEvent.objects.bulk_create(
             MigrationEvent(
                 migration=migration,
@@ -83,8 +84,12 @@ def emit_all(migration: Migration, said: Sequence[Said]) -> None:
             )
             for place, each in enumerate(said)
         )
-        for event in stored:
-            transaction.on_commit(partial(live.event_stored, event), robust=True)
+        told = (
+            partial(live.event_stored, stored[0])
+            if len(stored) == 1
+            else partial(live.events_stored, migration.pk, last)
+        )
+        transaction.on_commit(told, robust=True)
 
 
 def since(migration: Migration, seq: int) -> QuerySet[MigrationEvent]:

@@ -18,11 +18,12 @@ from django.template.loader import render_to_string
 from django.utils import translation
 
 from migrations_app.models import Migration, MigrationEvent, MigrationResource, MigrationVolume
+from migrations_app.resource_list import is_whole
 from migrations_app.summary import Summary, summary_of
 
 
 class EventMessage(TypedDict):
-    """One stored event, rendered."""
+    """One stored event, rendered; or, without text, the last of many that are to be fetched."""
 
     type: Literal["migration.event"]
     seq: int
@@ -78,14 +79,23 @@ def event_stored(event: MigrationEvent) -> None:
         _send(group_name(event.migration_id, language), message)
 
 
+def events_stored(migration_id: uuid.UUID, seq: int) -> None:
+    """Say that there are events up to `seq`: whoever watches fetches them, many in one frame."""
+    for language, _name in settings.LANGUAGES:
+        _send(group_name(migration_id, language), EventMessage(type="migration.event", seq=seq, html=""))
+
+
 def state_changed(
     migration: Migration,
     volumes: Iterable[MigrationVolume] = (),
     resources: Iterable[MigrationResource] = (),
 ) -> None:
-    """Push the migration's header, timeline and totals and the given rows as they now are."""
-    volumes, resources = list(volumes), list(resources)
+    """Push the migration's header, timeline and totals and the given rows as they now are.
+
+    Of a migration with many resources pages show few at a time, and fetch those again themselves.
+    """
     totals = summary_of(migration)
+    volumes, resources = list(volumes), list(resources) if is_whole(totals["resources_total"]) else []
     seq = migration.last_event_seq
     for language, _name in settings.LANGUAGES:
         with translation.override(language):

@@ -18,7 +18,7 @@ from audit.actor import Actor
 from audit.reading import readable
 from clusters import services as cluster_services
 from clusters.models import Checked, Cluster, ClusterPair, Health, ObjectStore
-from migrations_app import asked, by_hand, events, services, way_back
+from migrations_app import asked, by_hand, events, resource_list, services, way_back
 from migrations_app.engines import Plan
 from migrations_app.forms import MigrationFilter, MigrationForm
 from migrations_app.models import FINISHED, Migration, Status
@@ -94,20 +94,53 @@ def migration_list(request: HttpRequest) -> HttpResponse:
 def migration_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     migration = access.get(_migrations(), request.user, pk)
     shown = list(migration.events.order_by("-seq")[:EVENTS_ON_PAGE])[::-1]
+    totals = summary_of(migration)
     context = {
         "migration": migration,
-        "totals": summary_of(migration),
+        "totals": totals,
         "volumes": migration.volumes.all(),
-        "resources": migration.resources.all(),
+        **_resources(request, migration, totals["resources_total"]),
         "events": shown,
         "has_earlier": bool(shown) and shown[0].seq > 1,
         "chosen": asked.in_words(migration.pair, migration.spec()),
         "commands": by_hand.commands(migration),
         "plan": MigrationPlan.objects.filter(migration=migration).only("pk", "spec", "name").first(),
         "may_operate_here": access.may(request.user, Action.OPERATE, migration.team),
-        "statuses": Status.choices,
     }
     return render(request, "migrations_app/migration_detail.html", context)
+
+
+def _resources(request: HttpRequest, migration: Migration, total: int) -> dict[str, Any]:
+    """All objects of a migration that has few, else its kinds; `?resource=` opens one of them."""
+    context: dict[str, Any] = {"statuses": Status.choices, "is_whole": resource_list.is_whole(total)}
+    context["most_whole"] = resource_list.WHOLE
+    if context["is_whole"]:
+        return {**context, "resources": migration.resources.all()}
+    filters = resource_list.Filters.of(request.GET)
+    context |= {"filters": filters, "kinds": resource_list.kinds(migration, filters)}
+    if resource := request.GET.get("resource", ""):
+        rows = resource_list.page(migration, filters, resource, request.GET.get("page"))
+        context |= {"open": resource, "rows": rows}
+    return context
+
+
+@require_GET
+def migration_resources(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """The fragment with the objects of a migration; `?resource=` the rows of one kind, `?moved=1` the kinds' counts."""
+    migration = access.get(_migrations(), request.user, pk)
+    if not request.headers.get("HX-Request"):
+        return redirect(f"{migration.get_absolute_url()}?{request.GET.urlencode()}#resources")
+    filters = resource_list.Filters.of(request.GET)
+    context: dict[str, Any] = {"migration": migration, "filters": filters}
+    if resource := request.GET.get("resource", ""):
+        context["kind"] = next(iter(resource_list.kinds(migration, filters, resource)), None)
+        context["rows"] = resource_list.page(migration, filters, resource, request.GET.get("page"))
+        return render(request, "migrations_app/resources/rows.html", context)
+    if "moved" in request.GET:
+        context["kinds"] = resource_list.kinds(migration, filters)
+        return render(request, "migrations_app/resources/moved.html", context)
+    context |= _resources(request, migration, migration.resources.count())
+    return render(request, "migrations_app/resources/card.html", context)
 
 
 @require_GET

@@ -59,11 +59,11 @@ def may_be_rolled_back(migration: Migration) -> bool:
 
 
 @register.simple_tag
-def state(value: Any) -> SafeString:
-    """A status or health as a label with icon and word."""
+def state(value: Any, count: int | None = None) -> SafeString:
+    """A status or health as a label with icon and word, and of how many."""
     colour, name = STATUS_LOOKS[value]
     word = dict([*Status.choices, *PlanStatus.choices, *Health.choices])[value]
-    return label(word, colour, name)
+    return label(word, colour, name) if count is None else label(f"{count} {word}", f"pf-m-compact {colour}", name)
 
 
 @register.simple_tag

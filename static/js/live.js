@@ -12,7 +12,7 @@
       for (const fresh of [...(fragment.content || fragment).children]) {
         const present = document.getElementById(fresh.id);
         if (present) {
-          if (present.isEqualNode(fresh)) continue;
+          if (target.dataset.replaces === "no" || present.isEqualNode(fresh)) continue;
           for (const open of present.querySelectorAll("details[open][id]")) {
             fresh.querySelector(`#${CSS.escape(open.id)}`)?.setAttribute("open", "");
           }
@@ -39,6 +39,37 @@
     }
     return place;
   }
+
+  // --- what the page fetches itself, because there is too much of it to be pushed ------------------------------------
+  const FETCH_MS = 2000;
+  const shownNow = () => document.getElementById("migration-totals")?.dataset;
+  let fetched = shownNow()?.moved;
+
+  function fetchWhatMoved() {
+    const totals = shownNow();
+    const card = document.getElementById("resources");
+    if (document.hidden || !totals || !card || totals.moved === fetched) return;
+    fetched = totals.moved;
+    if (card.dataset.shown === "kinds") {
+      for (const part of card.querySelectorAll("[data-fetches]")) {
+        if (part.checkVisibility()) htmx.trigger(part, part.dataset.fetches);
+      }
+    } else if (Number(totals.resources) > Number(card.dataset.most)) {
+      htmx.trigger(card, "fetch-card");
+    }
+  }
+  if (shownNow()) setInterval(fetchWhatMoved, FETCH_MS);
+
+  // --- the event table does not grow for ever ------------------------------------------------------------------------
+  const MOST_EVENTS = 1000;
+  const eventRows = document.getElementById("event-rows");
+  function forgetEarliest() {
+    const surplus = eventRows.children.length - MOST_EVENTS;
+    if (surplus <= 0) return;
+    for (const row of [...eventRows.children].slice(0, surplus)) row.remove();
+    document.getElementById("earlier-events").hidden = false;
+  }
+  if (eventRows) new MutationObserver(forgetEarliest).observe(eventRows, { childList: true });
 
   // The number of the last event that the page shows.
   function lastEvent() {

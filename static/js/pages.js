@@ -119,9 +119,9 @@
     const open = document.getElementById("sidebar").classList.toggle("pf-m-expanded");
     event.currentTarget.setAttribute("aria-expanded", String(open));
   });
-  for (const select of document.querySelectorAll("select[data-submits]")) {
-    select.addEventListener("change", () => select.form.requestSubmit());
-  }
+  document.addEventListener("change", (event) => {
+    if (event.target.matches("select[data-submits]")) event.target.form.requestSubmit();
+  });
   // A kubeconfig that is chosen as a file is shown in the field, so that one sees what will be sent.
   document.querySelector("input[type=file][data-fills]")?.addEventListener("change", async (event) => {
     const [file] = event.target.files;

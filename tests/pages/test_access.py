@@ -132,6 +132,7 @@ TABLE: dict[str, list[Ask]] = {
     "transformation-edit": [Ask(OPERATE, "transformation")],
     "transformation-remove": [Ask(OPERATE, "transformation"), Ask(OPERATE_POST, "transformation", "post")],
     "migration-detail": [Ask(VIEW, "migration")],
+    "migration-resources": [Ask(VIEW_REDIRECT, "migration")],
     "migration-events": [Ask(VIEW, "migration")],
     "migration-cancel": [Ask(OPERATE, "migration"), Ask(OPERATE_POST, "migration", "post")],
     "migration-roll-back": [Ask(OPERATE, "migration"), Ask(OPERATE_POST, "migration", "post")],

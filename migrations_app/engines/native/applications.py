@@ -171,8 +171,7 @@ def _note_collected(migration: Migration, lease: Lease, wanted: list[Object]) ->
         MigrationResource.objects.bulk_create(rows, ignore_conflicts=True, batch_size=ROWS_AT_ONCE)
         kinds = len({row.kind for row in rows})
         events.emit(migration, "Collected", f"{len(rows)} resources of {kinds} kinds are to be applied")
-        first = migration.resources.all()[:ROWS_AT_ONCE]
-        transaction.on_commit(lambda: live.state_changed(migration, resources=first), robust=True)
+        transaction.on_commit(lambda: live.state_changed(migration, resources=migration.resources.all()), robust=True)
 
 
 def _report_claim(migration: Migration, volume: MigrationVolume, claim: Object, records: Records) -> None:

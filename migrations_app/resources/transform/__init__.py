@@ -73,9 +73,9 @@ MAPPINGS: tuple[Callable[[Object, Options], None], ...] = (
 
 def transformed(obj: Object, options: Options) -> Object:
     """The object as it is to be on the destination. Raises RuleError where a user's rule cannot be applied to it."""
-    result = copy.deepcopy(obj)
-    result["metadata"] = stripped(result)
-    result.pop("status", None)
+    # Copied without what stays behind, of which managedFields and status are often the larger part.
+    kept = {name: value for name, value in obj.items() if name != "status"}
+    result = copy.deepcopy({**kept, "metadata": stripped(obj)})
     for rule in RULES.get(type_of(result), ()):
         rule(result, options, obj)
     if not was_transformed(obj, options):
