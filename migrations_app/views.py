@@ -32,7 +32,7 @@ from teams.refusals import Refusal
 
 ROWS_PER_PAGE = 50
 # Events that the live page shows at once; earlier ones are on their own page.
-EVENTS_ON_PAGE = 500
+EVENTS_ON_PAGE = 200
 EVENTS_PER_PAGE = 1000
 
 

@@ -39,6 +39,8 @@ from teams.models import Membership, Role, Team  # noqa: E402
 Result = dict[str, Any]
 PERSON, PASSWORD = "bench", "a-password-for-one-run"
 TIMES = 5
+# Two Ingresses of one cluster do not share a host.
+HOSTS = {"example.com": "example.org"}
 
 
 @contextmanager
@@ -181,7 +183,8 @@ def main() -> None:
     pages = answered(plan, migration)
     # The same once more under another name, which nobody has worked at yet.
     mapping = {given["namespace"]: f"{given['namespace']}-b"}
-    second = plans.make(pair.team, pair=pair, namespaces=[given["namespace"]], namespace_mapping=mapping, by=by)
+    choices: Result = {"namespaces": [given["namespace"]], "namespace_mapping": mapping, "host_mapping": HOSTS}
+    second = plans.make(pair.team, pair=pair, by=by, **choices)
     while not second.is_settled:
         compute.look(second.pk)
         second.refresh_from_db()

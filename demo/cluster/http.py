@@ -1,7 +1,8 @@
-"""HTTP/1.1 over asyncio streams with h11: whole answers, streamed ones, and connections that become something else.
+"""HTTP/1.1 over asyncio streams: whole answers, streamed ones, and connections that become something else.
 
-h11 rather than a web framework, because exec and port-forward take the connection over (WebSocket, and SPDY for older
-kubectl), and because authentication needs the peer's certificate.
+No web framework, because exec and port-forward take the connection over (WebSocket, and SPDY for older kubectl), and
+because authentication needs the peer's certificate. Heads are read here and not by a library: what Python's libraries
+do to each of them costs as much as the whole of an API server's dry run.
 """
 
 from __future__ import annotations
@@ -9,30 +10,62 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
-
-import h11
+from urllib.parse import parse_qs, unquote
 
 MOST_BODY = 8 * 1024 * 1024
 READ_BYTES = 256 * 1024
 CLOSE_SECONDS = 1.0
+WITHOUT_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
+PHRASES = {each.value: each.phrase for each in HTTPStatus}
+
+
+class NotHTTP(Exception):
+    """What the client sent is no request, or too large a one; the connection cannot be used any more."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """The first line of a request, and its headers by lower-case names; repeated ones are one list."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    stays: bool
+
+    @classmethod
+    def of(cls, data: bytes) -> Head:
+        """Raises NotHTTP."""
+        first, *lines = data.decode("latin-1").split("\r\n")
+        method, _space, rest = first.partition(" ")
+        target, _space, version = rest.rpartition(" ")
+        if not method.isalpha() or not target.startswith("/") or version not in ("HTTP/1.1", "HTTP/1.0"):
+            raise NotHTTP(first[:100])
+        headers: dict[str, str] = {}
+        for line in lines:
+            name, colon, value = line.partition(":")
+            if not colon or not name or name != name.strip():
+                raise NotHTTP(line[:100])
+            name, value = name.lower(), value.strip(" \t")
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        stays = version == "HTTP/1.1" and "close" not in headers.get("connection", "").lower()
+        return cls(method, target, headers, stays)
 
 
 class Exchange:
     """One request and the means to answer it."""
 
-    def __init__(self, connection: Connection, request: h11.Request, body: bytes) -> None:
+    def __init__(self, connection: Connection, head: Head, body: bytes) -> None:
         self._connection = connection
-        parts = urlsplit(request.target.decode("latin-1"))
-        self.method = request.method.decode()
-        self.path = unquote(parts.path)
-        self.query: dict[str, list[str]] = parse_qs(parts.query, keep_blank_values=True)
-        self.headers: dict[str, str] = {}
-        for raw_name, raw_value in request.headers:
-            name, value = raw_name.decode().lower(), raw_value.decode("latin-1")
-            # Repeated headers are one list.
-            self.headers[name] = f"{self.headers[name]}, {value}" if name in self.headers else value
+        self._is_streaming = False
+        self._stays = head.stays
+        path, _mark, query = head.target.partition("?")
+        self.method = head.method
+        self.path = unquote(path)
+        self.query: dict[str, list[str]] = parse_qs(query, keep_blank_values=True) if query else {}
+        self.headers = head.headers
         self.body = body
         self.peer_certificate = connection.peer_certificate
         self.closed = connection.closed
@@ -49,39 +82,38 @@ class Exchange:
     async def respond(self, status: int, headers: Mapping[str, str], body: bytes = b"") -> None:
         """Answer at once."""
         self.answered = True
-        every = [*headers.items(), ("Content-Length", str(len(body)))]
-        data = self._connection.h11.send(h11.Response(status_code=status, headers=every, reason=b"")) or b""
-        if body and self.method != "HEAD" and status not in (204, 304):
-            data += self._connection.h11.send(h11.Data(data=body)) or b""
-        data += self._connection.h11.send(h11.EndOfMessage()) or b""
-        await self._connection.send(data)
+        data = self._head(status, {**headers, "Content-Length": str(len(body))})
+        shown = self.method != "HEAD" and status not in WITHOUT_BODY
+        await self._connection.send(data + body if shown else data)
+
+    def _head(self, status: int, headers: Mapping[str, str]) -> bytes:
+        closing = "" if self._stays or status == HTTPStatus.SWITCHING_PROTOCOLS else "Connection: close\r\n"
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        return f"HTTP/1.1 {status} {PHRASES.get(status, '')}\r\n{lines}{closing}\r\n".encode("latin-1")
 
     async def start_stream(self, status: int, headers: Mapping[str, str]) -> None:
         """Begin an answer whose parts follow with `write`."""
-        self.answered = True
+        self.answered = self._is_streaming = True
         self._connection.watch_for_close()
-        await self._connection.send(
-            self._connection.h11.send(h11.Response(status_code=status, headers=list(headers.items()), reason=b""))
-            or b""
-        )
+        await self._connection.send(self._head(status, {**headers, "Transfer-Encoding": "chunked"}))
 
     async def write(self, data: bytes) -> None:
         """The next part of a streamed answer. Raises ConnectionError where the client has left."""
-        await self._connection.send(self._connection.h11.send(h11.Data(data=data)) or b"")
+        if data:
+            await self._connection.send(b"%x\r\n%b\r\n" % (len(data), data))
 
-    async def finish(self) -> None:
-        """End a streamed answer."""
-        if self._connection.h11.our_state is h11.SEND_BODY:
+    async def finish(self) -> bool:
+        """End a streamed answer; whether another request may follow on the connection."""
+        if self._is_streaming:
+            self._is_streaming = False
             with contextlib.suppress(ConnectionError):
-                await self._connection.send(self._connection.h11.send(h11.EndOfMessage()) or b"")
+                await self._connection.send(b"0\r\n\r\n")
+        return self.answered and self._stays
 
     async def upgrade(self, headers: Mapping[str, str]) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Answer 101; from then on the connection belongs to the caller."""
         self.answered = True
-        answer = h11.InformationalResponse(
-            status_code=101, headers=list(headers.items()), reason=b"Switching Protocols"
-        )
-        await self._connection.send(self._connection.h11.send(answer) or b"")
+        await self._connection.send(self._head(HTTPStatus.SWITCHING_PROTOCOLS, headers))
         return self._connection.take_over()
 
 
@@ -95,7 +127,6 @@ class Connection:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
-        self.h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=256 * 1024)
         tls = writer.get_extra_info("ssl_object")
         self.peer_certificate: Any = tls.getpeercert() if tls is not None else None
         self.closed = asyncio.Event()
@@ -105,21 +136,14 @@ class Connection:
     async def serve(self, handler: Handler) -> None:
         """Answer requests until either side has had enough."""
         try:
-            while not self._taken:
-                request = await self._next_event()
-                if not isinstance(request, h11.Request):
-                    return
-                body = await self._body(request)
-                exchange = Exchange(self, request, body)
+            while True:
+                head = Head.of((await self.reader.readuntil(b"\r\n\r\n"))[:-4])
+                exchange = Exchange(self, head, await self._body(head))
                 await handler(exchange)
-                if self._taken:
+                if self._taken or not await exchange.finish():
                     return
-                await exchange.finish()
                 await self._stop_watching()
-                if self.h11.our_state is not h11.DONE or self.h11.their_state is not h11.DONE:
-                    return
-                self.h11.start_next_cycle()
-        except (ConnectionError, h11.ProtocolError, asyncio.IncompleteReadError, TimeoutError):
+        except (ConnectionError, NotHTTP, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError):
             return
         finally:
             self.closed.set()
@@ -132,38 +156,38 @@ class Connection:
             except (OSError, TimeoutError):
                 self.writer.transport.abort()
 
-    async def _next_event(self) -> Any:
-        while True:
-            event = self.h11.next_event()
-            if event is h11.NEED_DATA:
-                if self.h11.they_are_waiting_for_100_continue:
-                    await self.send(self.h11.send(h11.InformationalResponse(status_code=100, headers=[])) or b"")
-                data = await self.reader.read(READ_BYTES)
-                self.h11.receive_data(data)
-                continue
-            return event
-
-    async def _body(self, request: h11.Request) -> bytes:
-        if self._wants_upgrade(request):
+    async def _body(self, head: Head) -> bytes:
+        if "upgrade" in head.headers:
             # Whatever follows the head already belongs to the other protocol.
             return b""
-        chunks: list[bytes] = []
-        size = 0
-        while True:
-            event = await self._next_event()
-            if isinstance(event, h11.EndOfMessage) or event is h11.PAUSED:
-                return b"".join(chunks)
-            if isinstance(event, h11.Data):
-                size += len(event.data)
-                if size > MOST_BODY:
-                    raise ConnectionError("the body is too large")
-                chunks.append(bytes(event.data))
-            elif isinstance(event, h11.ConnectionClosed):
-                raise ConnectionError("the client left")
+        length, encoding = head.headers.get("content-length", ""), head.headers.get("transfer-encoding", "")
+        if not length and not encoding:
+            return b""
+        if head.headers.get("expect", "").lower() == "100-continue":
+            await self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if encoding:
+            return await self._chunks(encoding)
+        if not length.isdecimal() or int(length) > MOST_BODY:
+            raise NotHTTP(f"a body of {length[:20]} bytes")
+        return await self.reader.readexactly(int(length))
 
-    @staticmethod
-    def _wants_upgrade(request: h11.Request) -> bool:
-        return any(name.lower() == b"upgrade" for name, _value in request.headers)
+    async def _chunks(self, encoding: str) -> bytes:
+        if encoding.lower() != "chunked":
+            raise NotHTTP(encoding)
+        body = b""
+        while True:
+            try:
+                size = int((await self.reader.readuntil(b"\r\n")).partition(b";")[0].strip(), 16)
+            except ValueError:
+                raise NotHTTP("the size of a chunk") from None
+            if size < 0 or len(body) + size > MOST_BODY:
+                raise NotHTTP("a body that is too large")
+            if size == 0:
+                # Trailers, of which nothing is used.
+                while await self.reader.readuntil(b"\r\n") != b"\r\n":
+                    pass
+                return body
+            body += (await self.reader.readexactly(size + 2))[:-2]
 
     async def send(self, data: bytes) -> None:
         if data:
@@ -179,7 +203,8 @@ class Connection:
         if not data:
             self.closed.set()
         else:
-            self.h11.receive_data(data)
+            # The next request: put back what is not ours to read.
+            self.reader._buffer[:0] = data  # type: ignore[attr-defined]
 
     async def _stop_watching(self) -> None:
         if self._watching is not None and not self._watching.done():
@@ -190,8 +215,4 @@ class Connection:
 
     def take_over(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         self._taken = True
-        rest, _closed = self.h11.trailing_data
-        if rest:
-            # Put back what h11 has read ahead; the other protocol's first bytes may be among it.
-            self.reader._buffer[:0] = rest  # type: ignore[attr-defined]
         return self.reader, self.writer

@@ -21,6 +21,7 @@ from migrations_app import services as migrations
 from migrations_app.engines import Plan
 from migrations_app.models import Migration
 from migrations_app.plans.models import MigrationPlan, PlannedAction, PlannedObject, PlanStatus, PlanStep
+from migrations_app.resources.selection import BY_NAME, WITH_ITS_KIND
 from migrations_app.resources.spec import Selection, Spec
 from teams.models import Team
 from teams.refusals import Conflict, Refusal
@@ -156,7 +157,7 @@ def _is_of(row: PlannedObject, kinds: Collection[str]) -> bool:
 
 def _was_taken_out(row: PlannedObject, selection: Selection) -> bool:
     """Whether it stays because somebody said so of it or of its kind, and not by a rule of what belongs together."""
-    return row.key in selection.exclude_objects or _is_of(row, selection.exclude_kinds)
+    return row.key in selection.exclude_objects or row.reason == BY_NAME or row.reason.startswith(WITH_ITS_KIND)
 
 
 def _sorted(names: Collection[str]) -> tuple[str, ...]:

@@ -65,6 +65,21 @@ def resource(kind: str, name: str, order: int) -> dict[str, Any]:
     return {"id": made.pk}
 
 
+def flood(kind: str, count: int) -> dict[str, Any]:
+    """So many objects of a kind are made, with their events, as one batch of the engine."""
+    at = migration()
+    made = MigrationResource.objects.bulk_create(
+        MigrationResource(
+            migration=at, order=100, version="v1", kind=kind, namespace="cms", name=f"{kind.lower()}-{number}",
+            status=Status.SUCCESSFUL, action="created",
+        )
+        for number in range(count)
+    )  # fmt: skip
+    events.emit_all(at, [events.Said("Successful", f"made {each}") for each in made])
+    live.state_changed(migration(), resources=made)
+    return {"seq": at.last_event_seq}
+
+
 def enter(stage: str) -> dict[str, Any]:
     progress.enter(migration(), Stage(stage))
     return {}
@@ -81,7 +96,7 @@ def plan(status: str, done: int) -> dict[str, Any]:
     return {}
 
 
-DOINGS = {each.__name__: each for each in (emit, lose, pull, resource, enter, finish, plan)}
+DOINGS = {each.__name__: each for each in (emit, lose, pull, resource, flood, enter, finish, plan)}
 
 
 def serve_requests() -> None:

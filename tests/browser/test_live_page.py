@@ -106,6 +106,41 @@ def test_rows_are_filtered_by_text_and_status_and_stay_filtered_when_more_arrive
     expect(page.locator("[data-filter-count]")).to_have_text("2 / 6")
 
 
+def test_a_flood_of_objects_is_shown_kind_by_kind_and_followed(page: Page, server: Server) -> None:
+    opened(page, server)
+    page.evaluate("window.stillHere = true")
+    last = server.do("flood", kind="ConfigMap", count=250)["seq"]
+    line = page.locator("#kind-ConfigMap")
+    expect(line.locator("summary")).to_contain_text("250 Successful")
+    assert numbers(page) == list(range(1, last + 1))
+    line.locator("summary").click()
+    rows = line.locator("tbody tr")
+    expect(rows).to_have_count(100)
+    server.do("flood", kind="Role", count=3)
+    expect(page.locator("#kind-Role summary")).to_contain_text("3 Successful")
+    # What is open stays open, with the page that is shown of it.
+    line.get_by_role("link", name="Next").click()
+    expect(rows.first).to_contain_text("configmap-100")
+    server.do("flood", kind="Secret", count=2)
+    expect(page.locator("#kind-Secret summary")).to_contain_text("3 Successful")
+    expect(rows.first).to_contain_text("configmap-100")
+    assert page.evaluate("window.stillHere")
+    page.fill("#resource-text", "configmap-24")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**q=configmap-24**")
+    expect(line.locator("summary")).to_contain_text("11 Successful")
+    expect(page.locator("#resource-kinds > li")).to_have_count(1)
+
+
+def test_the_event_table_keeps_no_more_than_it_can_show(page: Page, server: Server) -> None:
+    opened(page, server)
+    expect(page.locator("#earlier-events")).to_be_hidden()
+    last = server.do("flood", kind="ConfigMap", count=1200)["seq"]
+    expect(page.locator(f"#event-{last}")).to_have_count(1)
+    expect(page.locator("#earlier-events")).to_be_visible()
+    assert numbers(page) == list(range(last - 999, last + 1))
+
+
 def test_the_cancel_question_opens_over_the_live_page(page: Page, server: Server) -> None:
     opened(page, server)
     page.get_by_role("link", name="Cancel").click()

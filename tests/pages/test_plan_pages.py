@@ -132,6 +132,22 @@ def test_a_whole_kind_can_stay_and_come_back(company: factories.Company, alice: 
         assert company.plan.objects_planned.filter(resource="configmaps", included=True).count() == included
 
 
+def test_a_kind_that_comes_back_leaves_behind_what_a_rule_keeps_and_asks_nothing_again(
+    company: factories.Company, alice: Client
+) -> None:
+    kept = company.plan.objects_planned.create(
+        order=99, version="v1", kind="ConfigMap", resource="configmaps", source_namespace="cms", namespace="cms",
+        name="kube-root-ca.crt", action="left-out", included=False, reason="every namespace has it by itself",
+    )  # fmt: skip
+    for whole in ("0", "1"):
+        alice.post(f"{at(company)}choose/", {"resource": "configmaps", "whole": whole})
+    kept.refresh_from_db()
+    company.plan.refresh_from_db()
+    assert (kept.included, kept.action) == (False, "left-out")
+    assert company.plan.is_settled
+    assert company.plan.spec["selection"]["include_objects"] == []
+
+
 def test_what_was_left_out_by_a_rule_is_asked_about_when_it_is_ticked(
     company: factories.Company, alice: Client
 ) -> None:

@@ -100,9 +100,8 @@ def begin(migration: Migration, lease: Lease) -> None:
         if not migration.data_key:
             migration.data_key = base64.b64encode(secrets.token_bytes(32)).decode()
             migration.save(update_fields=["data_key"])
-        for check in found.checks:
-            if check.status is Verdict.WARNING:
-                events.emit(migration, "Preflight", check.message, warning=True)
+        warnings = [each.message for each in found.checks if each.status is Verdict.WARNING]
+        events.emit_all(migration, [events.Said("Preflight", message, warning=True) for message in warnings])
 
 
 def survey(wanted: Wanted) -> Survey:
