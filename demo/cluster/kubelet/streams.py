@@ -274,6 +274,7 @@ class Ports:
 
     def __init__(self, api: ClusterAPI, pod: Object) -> None:
         self._api, self._pod = api, pod
+        self._serving: set[asyncio.Task[None]] = set()
 
     @property
     def sandbox(self) -> str:
@@ -308,7 +309,10 @@ class Ports:
             finally:
                 far_writer.close()
 
-        self._serving = asyncio.create_task(serve())
+        # The loop itself keeps no task alive.
+        task = asyncio.create_task(serve())
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
         return reader, writer
 
 
