@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
 
 from mover import privileges
 from mover.entries import DEVICE, FIFO, SYMLINK, Entry, join, readable
@@ -67,21 +68,35 @@ class Destination:
             raise self.failure(path, error) from error
 
     def remove(self, path: bytes) -> None:
-        """Nothing at `path`, nor below it."""
-        try:
-            with self.volume.reach(path) as reached:
-                if not stat.S_ISDIR(os.lstat(reached).st_mode):
-                    os.unlink(reached)
-                    return
-            self.make_directory(path)
-            for name in self.volume.names(path):
-                self.remove(join(path, name))
-            with self.volume.reach(path) as reached:
-                os.rmdir(reached)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise self.failure(path, error) from error
+        """Nothing at `path`, nor below it, however deep that goes."""
+        # What is being removed, the innermost last; of folders the names that are left in them.
+        pending: list[tuple[bytes, Iterator[bytes] | None]] = [(path, None)]
+        while pending:
+            here, names = pending.pop()
+            try:
+                if names is None and self._unlink(here):
+                    continue
+                if names is None:
+                    self.make_directory(here)
+                    names = self.volume.names(here)
+                name = next(names, None)
+                if name is not None:
+                    pending += [(here, names), (join(here, name), None)]
+                    continue
+                with self.volume.reach(here) as reached:
+                    os.rmdir(reached)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise self.failure(here, error) from error
+
+    def _unlink(self, path: bytes) -> bool:
+        """Whether something that is no directory was removed."""
+        with self.volume.reach(path) as reached:
+            if stat.S_ISDIR(os.lstat(reached).st_mode):
+                return False
+            os.unlink(reached)
+        return True
 
     def failure(self, path: bytes, error: OSError, needed: int | None = None) -> MoverError:
         """A failed operation at `path`, for people."""
