@@ -21,6 +21,9 @@ DEVICE = "n"
 UNSTABLE = 1
 VOID = 2
 
+# About what the item of a chunk takes in the journal.
+ITEM_BYTES = 128
+
 _NO_XATTRS: Mapping[str, bytes] = {}
 
 
@@ -43,6 +46,12 @@ class Entry:
     flags: int = 0
     target: bytes = b""
     device: tuple[str, int, int] = ("", 0, 0)
+
+
+def weight(entry: Entry) -> int:
+    """About how many bytes there are to an entry that may have very many: attributes, a symlink's target, chunks."""
+    attributes = sum(map(len, entry.xattrs.values())) if entry.xattrs else 0
+    return attributes + len(entry.target) + ITEM_BYTES * len(entry.chunks or ())
 
 
 def to_record(entry: Entry) -> Record:

@@ -9,7 +9,7 @@ from typing import Any
 
 from mover.blocks import CHUNK_BYTES, HOLE, ZEROS, ContentDigest, zero_tail_digest
 from mover.crypto import VolumeKeys
-from mover.entries import VOID, Entry, Record, decode_bytes, encode_bytes, to_record
+from mover.entries import ITEM_BYTES, VOID, Entry, Record, decode_bytes, encode_bytes, to_record, weight
 from mover.journal import CONTINUE, END
 from mover.parts import Part, StretchRead
 
@@ -31,7 +31,7 @@ class LargeFile:
 
     def begin(self) -> Part:
         """Its metadata."""
-        return Part(records=[to_record(self._entry)])
+        return Part(records=[to_record(self._entry)], weight=weight(self._entry))
 
     def take_read(self, read: Future[StretchRead], expected: int) -> Part:
         """Chunks that were read; what follows one that came out short is dropped."""
@@ -43,7 +43,8 @@ class LargeFile:
         self.got += stretch.length
         for digest in stretch.digests:
             self._content.add(digest)
-        part = Part(records=[[CONTINUE, stretch.items]], bytes=stretch.length)
+        weighs = ITEM_BYTES * len(stretch.items)
+        part = Part(records=[[CONTINUE, stretch.items]], bytes=stretch.length, weight=weighs)
         if stretch.block is not None:
             part.blocks, part.located = [stretch.block], [stretch.located]
         return part
@@ -64,7 +65,7 @@ class LargeFile:
             else:
                 self._content.add(decode_bytes(item[0]))
                 self.got = min(self.got + CHUNK_BYTES, self._size)
-        return Part(records=[[CONTINUE, items]], bytes=self.got - begin)
+        return Part(records=[[CONTINUE, items]], bytes=self.got - begin, weight=ITEM_BYTES * len(items))
 
     def end(self, size: int, flags: int) -> Part:
         """The file is complete."""

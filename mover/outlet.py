@@ -20,7 +20,7 @@ from mover.errors import Superseded
 from mover.journal import JournalWriter, list_runs, pack_name
 from mover.objectstore import ObjectStore
 from mover.pace import Pace
-from mover.parts import Part
+from mover.parts import HEAVY_BYTES, Part
 from mover.report import Counters
 
 # Something that yields the next part when its turn has come; called in the outlet's thread.
@@ -40,7 +40,13 @@ class _Group:
     files: int = 0
     bytes: int = 0
     packs: int = 0
+    weight: int = 0
     stored: Future[int] | None = None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is enough for a segment."""
+        return len(self.records) >= _RECORDS_PER_SEGMENT or self.weight >= HEAVY_BYTES
 
 
 def _joined(one: _Group, other: _Group) -> _Group:
@@ -48,7 +54,11 @@ def _joined(one: _Group, other: _Group) -> _Group:
     if other.stored is not None:
         other.stored.result()
     return _Group(
-        one.records + other.records, one.files + other.files, one.bytes + other.bytes, one.packs + other.packs
+        one.records + other.records,
+        one.files + other.files,
+        one.bytes + other.bytes,
+        one.packs + other.packs,
+        one.weight + other.weight,
     )
 
 
@@ -77,7 +87,8 @@ class Outlet:
         # A pack keeps its place until the journal tells of it: no more than these are sent again after a kill.
         self._places = threading.BoundedSemaphore(workers)
         self._steps: queue.Queue[Step | None] = queue.Queue(maxsize=2 * workers + 2)
-        self._groups: queue.Queue[_Group | None] = queue.Queue()
+        # Where nothing new has to be stored, the journal is what is waited for.
+        self._groups: queue.Queue[_Group | None] = queue.Queue(maxsize=workers + 2)
         self._failure: BaseException | None = None
         self._pack: list[bytes] = []
         self._pack_bytes = 0
@@ -94,8 +105,8 @@ class Outlet:
         self._assembler.start()
         self._teller.start()
 
-    def put(self, step: Step) -> None:
-        """The next step in canonical order; raises what failed behind."""
+    def put(self, step: Step | None) -> None:
+        """The next step in canonical order, None after the last; raises what failed behind."""
         while True:
             self.check()
             with contextlib.suppress(queue.Full):
@@ -109,7 +120,7 @@ class Outlet:
 
     def finish(self, closing: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Wait until everything is stored, then close the journal with what `closing` says; that is returned."""
-        self._steps.put(None)
+        self.put(None)
         for thread in (self._assembler, self._teller):
             while thread.is_alive():
                 thread.join(0.5)
@@ -132,7 +143,9 @@ class Outlet:
                 run()
             except BaseException as error:
                 self._failure = self._failure or error
-                self._groups.put(None)
+                # If there is no room, the journal's thread is not waiting for more, and sees the failure.
+                with contextlib.suppress(queue.Full):
+                    self._groups.put_nowait(None)
 
         return guarded
 
@@ -146,7 +159,7 @@ class Outlet:
                 continue
             if step is None:
                 self._flush()
-                self._groups.put(None)
+                self._hand_on(None)
                 return
             self.take(step())
 
@@ -162,9 +175,10 @@ class Outlet:
         self._group.records += part.records
         self._group.files += part.files
         self._group.bytes += part.bytes
+        self._group.weight += part.weight
         if (
             self._pack_bytes >= PACK_BYTES
-            or len(self._group.records) >= _RECORDS_PER_SEGMENT
+            or self._group.is_full
             or time.monotonic() - self._group_began > _LONGEST_WAIT
         ):
             self._flush()
@@ -188,7 +202,13 @@ class Outlet:
                 if self._failure is not None:
                     return
             group.stored, group.packs = self._uploader.submit(self._upload, number, body), 1
-        self._groups.put(group)
+        self._hand_on(group)
+
+    def _hand_on(self, group: _Group | None) -> None:
+        while self._failure is None:
+            with contextlib.suppress(queue.Full):
+                self._groups.put(group, timeout=0.5)
+                return
 
     def _upload(self, number: int, blocks: list[bytes]) -> int:
         length = sum(len(each) for each in blocks)
@@ -212,7 +232,7 @@ class Outlet:
                 self._await(group.stored)
             told = group
             # What is stored as well is told at once, but nothing that is stored waits for something that is not.
-            while len(told.records) < _RECORDS_PER_SEGMENT and not waiting:
+            while not told.is_full and not waiting:
                 try:
                     following = self._groups.get_nowait()
                 except queue.Empty:

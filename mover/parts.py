@@ -8,10 +8,16 @@ from typing import Any
 from mover.blocks import SealedBlock
 from mover.entries import Entry, Record, encode_bytes
 
+# From this weight on a part, or a segment of the journal, takes nothing more.
+HEAVY_BYTES = 1 << 20
+
 
 @dataclass(slots=True)
 class Part:
-    """A stretch of the journal with the blocks that it brings along. Chunk items of `located[i]` lie in `blocks[i]`."""
+    """A stretch of the journal with the blocks that it brings along. Chunk items of `located[i]` lie in `blocks[i]`.
+
+    `weight` is about how many bytes its records take.
+    """
 
     records: list[Record] = field(default_factory=list)
     entries: list[Entry | None] = field(default_factory=list)
@@ -19,6 +25,7 @@ class Part:
     located: list[list[list[Any]]] = field(default_factory=list)
     files: int = 0
     bytes: int = 0
+    weight: int = 0
 
 
 @dataclass(slots=True)

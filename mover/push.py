@@ -7,7 +7,8 @@ import os
 import stat
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from mover.bases import Base, open_bases
 from mover.blocks import BLOCK_BYTES, CHUNK_BYTES, HOLE, ZEROS
 from mover.crypto import VolumeKeys
 from mover.device import volume_at
-from mover.entries import Entry, readable
+from mover.entries import Entry, readable, weight
 from mover.errors import IntegrityError, SourceUnreadable
 from mover.journal import FORMAT, list_runs, new_run_name
 from mover.largefile import LargeFile
@@ -24,6 +25,7 @@ from mover.links import LinkTable
 from mover.objectstore import ObjectStore
 from mover.outlet import Outlet
 from mover.pace import Pace
+from mover.parts import Part
 from mover.reading import SourceReader
 from mover.report import Reporter
 from mover.settings import Settings
@@ -153,7 +155,7 @@ class _Push:
                 continue
             path, parts, status, entry = step
             if entry is not None:
-                self._add(entry)
+                self._add(entry, weight(entry))
                 continue
             base, earlier = self._in_bases(parts, status) if self._bases else _NEW
             if base is not None and earlier is not None and same_file(status, earlier):
@@ -179,7 +181,16 @@ class _Push:
     def _flush(self) -> None:
         if self._batch:
             batch, self._batch, self._batch_bytes = self._batch, [], 0
-            self._outlet.put(self._pool.submit(read_batch, self._reader, batch).result)
+            reading = self._pool.submit(read_batch, self._reader, batch)
+            self._outlet.put(functools.partial(self._take_batch, reading))
+
+    def _take_batch(self, reading: Future[tuple[Part, Sequence[BatchItem]]]) -> Part:
+        """A batch; what was too much for it is read right here, which is rare."""
+        part, left = reading.result()
+        while left:
+            self._outlet.take(part)
+            part, left = read_batch(self._reader, left)
+        return part
 
     def _in_bases(self, parts: tuple[bytes, ...], status: os.stat_result) -> tuple[Base | None, Entry | None]:
         """The file as an earlier run told of it: just as it is now if any did so, else the newest."""
@@ -201,7 +212,7 @@ class _Push:
     def _take_over(self, path: bytes, status: os.stat_result, base: Base, entry: Entry) -> None:
         """Tell again what an earlier run's journal told of a file that did not change since."""
         if entry.content is not None:
-            self._add(replace(entry, chunks=[base.shifted(item) for item in entry.chunks or []]))
+            self._add(replace(entry, chunks=[base.shifted(item) for item in entry.chunks or []]), weight(entry))
             return
         self._flush()
         large = LargeFile(self._keys, path, entry)

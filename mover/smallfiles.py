@@ -12,9 +12,9 @@ from mover import direct
 from mover.blocks import BLOCK_BYTES, CHUNK_BYTES, HOLE, ContentDigest, content_digest
 from mover.buffers import kept
 from mover.crypto import VolumeKeys
-from mover.entries import FILE, UNSTABLE, Entry, readable, to_record
+from mover.entries import FILE, UNSTABLE, Entry, readable, to_record, weight
 from mover.journal import LEAVE
-from mover.parts import Part, chunk_item
+from mover.parts import HEAVY_BYTES, Part, chunk_item
 from mover.reading import READ_BYTES, SourceReader
 from mover.steady import settled, unchanged, written_just_now
 from mover.tree import data_ranges, entry_of, has_holes
@@ -43,11 +43,18 @@ class FirstLinkVanished(Exception):
     """The name under which a hard-linked file was to be told is gone, and others refer to it."""
 
 
-def read_batch(reader: SourceReader, items: Sequence[BatchItem]) -> Part:
-    """Read the small files among `items` in canonical order; None stands for the end of a directory."""
+def read_batch(reader: SourceReader, items: Sequence[BatchItem]) -> tuple[Part, Sequence[BatchItem]]:
+    """Read the small files among `items` in canonical order; None stands for the end of a directory.
+
+    What comes second is left over, because the files have so many attributes.
+    """
     part = Part()
     joined = _JoinedBlock(reader, part)
-    for item in items:
+    left: Sequence[BatchItem] = ()
+    for number, item in enumerate(items):
+        if part.weight >= HEAVY_BYTES:
+            left = items[number:]
+            break
         entry = joined.read(item) if isinstance(item, SmallFile) else item
         if isinstance(item, SmallFile) and entry is None:
             if item.linked:
@@ -59,11 +66,12 @@ def read_batch(reader: SourceReader, items: Sequence[BatchItem]) -> Part:
             part.records.append([LEAVE])
             continue
         part.records.append(to_record(entry))
+        part.weight += weight(entry)
         if entry.kind == FILE:
             part.bytes += entry.size
         part.files += entry.kind != "d"
     joined.seal()
-    return part
+    return part, left
 
 
 class _JoinedBlock:
@@ -99,13 +107,12 @@ class _JoinedBlock:
 
     def seal(self) -> None:
         """Close the block, and complete the items that point into it."""
-        if not self._items:
-            return
-        block = self._reader.seal(self._buffer[: self._used])
-        for chunk, digest, inner, length, ranges in self._items:
-            chunk += chunk_item(digest, block, inner, length, ranges)
-        self._part.blocks.append(block)
-        self._part.located.append([chunk for chunk, *_ in self._items])
+        if self._items:
+            block = self._reader.seal(self._buffer[: self._used])
+            for chunk, digest, inner, length, ranges in self._items:
+                chunk += chunk_item(digest, block, inner, length, ranges)
+            self._part.blocks.append(block)
+            self._part.located.append([chunk for chunk, *_ in self._items])
         self._items = []
         self._used = 0
 
