@@ -14,7 +14,8 @@ from rest_framework.routers import DefaultRouter
 from rest_framework.views import APIView
 
 from audit.api import EntryViewSet
-from clusters.api import ClusterViewSet, ObjectStoreViewSet, PairViewSet
+from clusters.api import ClusterViewSet, ObjectStoreViewSet
+from clusters.pair_api import PairViewSet
 from migrations_app.api import MigrationViewSet
 from migrations_app.plans.api import PlanViewSet
 from migrations_app.schedules.api import ScheduleViewSet

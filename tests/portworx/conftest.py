@@ -18,6 +18,7 @@ from clusters.portworx.credentials import S3Keys
 from clusters.portworx.pods import Portworx
 from demo import estate as planted
 from demo import portworx
+from demo.cluster.api import APIError
 from demo.cluster.server import ClusterHandle, running_clusters
 from demo.portworx import classes
 from demo.portworx.storage import storage_of
@@ -113,3 +114,8 @@ def estate(db: None, sites: Mapping[str, ClusterHandle], store: RunningS3) -> It
         storage = cluster.call(storage_of)
         for each in storage.credentials:
             cluster.call(lambda api, each=each: storage_of(api).remove_credential(each["name"]))
+    with contextlib.suppress(APIError):
+        made.prod.call(lambda api: api.delete("namespaces", None, "cms"))
+    hand.until(
+        lambda: "cms" not in {each["metadata"]["name"] for each in made.prod.call(lambda api: api.list("namespaces"))}
+    )

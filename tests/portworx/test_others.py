@@ -12,7 +12,8 @@ from django.test import Client
 from audit.models import Entry
 from clusters.models import Cluster, ClusterPair, ObjectStore, PairingJob, PortworxPairing
 from clusters.pairing import documents, importing, jobs
-from clusters.portworx import credentials
+from clusters.pairing.work import Work, keys_of
+from clusters.portworx import backuplocation, credentials
 from demo.portworx.storage import storage_of
 from teams.models import ApiToken
 from teams.refusals import Conflict, Refusal
@@ -73,6 +74,28 @@ def test_it_becomes_a_pair_whose_statuses_are_followed(others: Estate) -> None:
     assert found.pair == pair
     with pytest.raises(Conflict, match="already uses"):
         imported(others)
+
+
+def test_one_with_a_backup_location_of_another_name_keeps_it(estate: Estate) -> None:
+    pair = ClusterPair.objects.get()
+    location = ("moves-location", "cms", keys_of(pair.object_store))
+    with Work(pair.portworx) as work:
+        for side in (work.source, work.destination):
+            side.connection.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "cms"}})
+            backuplocation.ensure(side.connection, *location)
+        options = {"ip": hand.load_balancer(estate.prod), "port": "9001", "token": estate.prod.call(storage_of).token}
+        options |= {"backuplocation": location[0], "mode": "DisasterRecovery"}
+        hand.create(estate.dev, "clusterpairs", hand.pair_document("by-hand", "cms", estate.prod, **options))
+        hand.until(lambda: hand.statuses(estate.dev, "cms", "by-hand") == ("Ready", "Ready"))
+        pair.delete()
+        imported(estate)
+        pairing = estate.drive()
+        assert set(states(pairing).values()) == {"ok"}, pairing.steps
+        assert (pairing.location_name, pairing.mode) == ("moves-location", "DisasterRecovery")
+        assert "backuplocation: moves-location" in documents.commands_of(pairing)["document"]
+        estate.run(PairingJob.TEAR_DOWN, named="cms/by-hand")
+        for side in (work.source, work.destination):
+            assert not list(side.connection.list(backuplocation.RESOURCE, "cms"))
 
 
 def test_one_that_leads_elsewhere_is_not_taken_for_this_destination(others: Estate) -> None:
