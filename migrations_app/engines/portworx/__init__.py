@@ -2,6 +2,8 @@
 
     engine.py         which step comes next
     survey.py         the look around before anything is touched: the plan, and the first stage
+    findings.py       what that look finds, in one value
+    consequences.py   what people would meet afterwards
     storage.py        what Portworx itself says: its licence, and the facts of each volume
     asking.py         from our spec to Stork's, and the Migration object on the source
     following.py      one look at the Migration while Stork works

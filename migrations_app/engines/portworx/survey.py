@@ -6,8 +6,6 @@ Stork checks most of this too, but says what is wrong only by events, and tries 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import transaction
@@ -16,69 +14,21 @@ from clusters.kube import errors
 from clusters.kube.connection import Connection
 from clusters.models import ClusterPair
 from clusters.portworx import collecting
-from clusters.portworx.migration import GROUP, MIGRATIONS, MigrationSpec
+from clusters.portworx.migration import GROUP, MIGRATIONS
 from migrations_app import events
 from migrations_app.engines import MigrationError, Plan
 from migrations_app.engines.claims import Claim, claim_of
-from migrations_app.engines.portworx import asking, storage
+from migrations_app.engines.portworx import asking, consequences, storage
+from migrations_app.engines.portworx.findings import Survey, Wanted
 from migrations_app.engines.sides import Side, both_sides
 from migrations_app.lease import Lease
 from migrations_app.models import Migration
 from migrations_app.resources.marks import migration_of
-from migrations_app.resources.preflight.result import Result, Verdict, failures, listed, passed
+from migrations_app.resources.preflight.result import Verdict, failures, listed
 from migrations_app.resources.spec import Spec
 
 Object = dict[str, Any]
 PAIRS = f"clusterpairs.{GROUP}"
-TITLES = {
-    "stork-served": "Stork on the source",
-    "stork-pair": "The ClusterPair",
-    "stork-permissions": "What our account may do with Migrations",
-    "stork-namespaces": "Namespaces",
-    "stork-rules": "Rules and transformations",
-    "stork-name": "The Migration's name",
-    "stork-claims": "Claims",
-    "stork-left": "Objects that stay behind",
-    "stork-token-secrets": "Token Secrets",
-    "stork-hosts": "Hosts of Routes and Ingresses",
-    "stork-replaced": "Objects of the destination",
-}
-
-
-@dataclass
-class Survey:
-    """What Stork would take, and what was found about it."""
-
-    taken: collecting.Taken = field(default_factory=collecting.Taken)
-    # Of each claim's volume, by namespace and name of the claim.
-    volumes: dict[tuple[str, str], Object] = field(default_factory=dict)
-    checks: list[Result] = field(default_factory=list)
-
-    def ok(self, code: str, message: str) -> None:
-        self.checks.append(passed(code, TITLES[code], message))
-
-    def failure(self, code: str, message: str, remedy: str, *, why: str = "", command: str = "") -> None:
-        self.checks.append(
-            Result(code, Verdict.FAILURE, TITLES[code], message, why=why, remedy=remedy, command=command)
-        )
-
-    def warning(self, code: str, message: str, *, objects: Iterable[str] = (), why: str = "", remedy: str = "") -> None:
-        self.checks.append(Result(code, Verdict.WARNING, TITLES[code], message, tuple(objects), why=why, remedy=remedy))
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What is asked for. `migration_id` tells the Migration that an earlier step of the same one has made."""
-
-    pair: ClusterPair
-    spec: Spec
-    name: str = ""
-    migration_id: str = ""
-
-    @property
-    def home(self) -> str:
-        """The namespace of the ClusterPair, and so of the Migration."""
-        return self.pair.stork_namespace
 
 
 def plan(pair: ClusterPair, spec: Spec) -> Plan:
@@ -131,16 +81,16 @@ def survey(wanted: Wanted) -> Survey:
         _name(connection, source, wanted, found)
         spec = asking.stork_spec(wanted.pair, wanted.spec, asking.kinds_of(connection))
         found.taken = collecting.collect(connection, spec, there)
-        _claims(found, spec)
+        consequences.claims(found, spec)
         if wanted.spec.include_volumes and found.taken.claims:
             volumes = storage.facts_of(connection, source, found.taken.claims)
             found.volumes = volumes.answer or {}
             found.checks.append(storage.volumes_check(volumes))
-        _left(found)
+        consequences.left(found)
     with destination.asked(at_first=True) as connection:
         licences[destination] = storage.licence_allows(connection, destination)
         if wanted.spec.include_resources and there:
-            _replaced(connection, destination, found)
+            consequences.replaced(connection, destination, found)
     if wanted.spec.include_volumes:
         # Without volumes only Stork works, which needs no licence.
         found.checks.append(storage.licence_check(licences))
@@ -283,105 +233,3 @@ def _name(connection: Connection, side: Side, wanted: Wanted, found: Survey) -> 
             f"The {side} already has a Migration {wanted.home}/{wanted.name}.",
             "Choose another name; to follow that one, import it.",
         )
-
-
-# -- what goes along
-
-
-def _claims(found: Survey, spec: MigrationSpec) -> None:
-    other = [str(each) for each in found.taken.left if each.reason == "its volume is not Portworx'"]
-    if other and spec.include_volumes is not False:
-        found.warning(
-            "stork-claims",
-            f"{len(other)} claims are not Portworx' and stay behind: {listed(other)}.",
-            objects=other,
-            why="Workloads that mount them will not start on the destination.",
-            remedy="Move them with a pair of the native engine.",
-        )
-    unbound = [
-        f"{each['metadata']['namespace']}/{each['metadata']['name']}"
-        for each in found.taken.claims
-        if (each.get("status") or {}).get("phase") != "Bound"
-    ]
-    if unbound:
-        found.warning(
-            "stork-claims",
-            f"{len(unbound)} claims are not bound: Stork counts them as migrated volumes and brings nothing: "
-            f"{listed(unbound)}.",
-            objects=unbound,
-        )
-    if not other and not unbound:
-        found.ok("stork-claims", f"{len(found.taken.claims)} claims, all of them Portworx' and bound.")
-
-
-def _left(found: Survey) -> None:
-    """What people would miss. What every cluster makes for itself is not told."""
-    quiet = ("every cluster makes its own", "its volume is not Portworx'")
-    missed = [each for each in found.taken.left if each.reason not in quiet]
-    for reason in dict.fromkeys(each.reason for each in missed):
-        names = [str(each) for each in missed if each.reason == reason]
-        found.warning("stork-left", f"{listed(names)}: {reason}.", objects=names)
-    if found.taken.unreadable:
-        kinds = listed(sorted(set(found.taken.unreadable)))
-        found.warning("stork-left", f"Our account may not list {kinds}: what Stork takes of them is not known.")
-    if tokens := [
-        f"Secret {each['metadata']['namespace']}/{each['metadata']['name']}"
-        for each in found.taken.objects
-        if each["kind"] == "Secret" and each.get("type") == "kubernetes.io/service-account-token"
-    ]:
-        found.warning(
-            "stork-token-secrets",
-            f"{listed(tokens)}: Stork reports them as migrated, and the destination deletes them at once.",
-            objects=tokens,
-            why="They name the uid of the source's service account.",
-        )
-    hosts = [host for each in found.taken.objects for host in _hosts(each)]
-    if hosts:
-        found.warning(
-            "stork-hosts",
-            f"The hosts stay those of the source: {listed(hosts)}.",
-            remedy="Point their DNS at the destination, or change them there.",
-        )
-
-
-def _hosts(obj: Object) -> list[str]:
-    spec = obj.get("spec") or {}
-    if obj["kind"] == "Route":
-        return [spec["host"]] if spec.get("host") else []
-    return [each["host"] for each in spec.get("rules") or () if each.get("host")] if obj["kind"] == "Ingress" else []
-
-
-# -- the destination
-
-
-def _replaced(connection: Connection, side: Side, found: Survey) -> None:
-    """Objects of the same name that somebody else made there: Stork deletes them and makes its own."""
-    present: dict[tuple[str, str], dict[str, Object]] = {}
-    others = []
-    for each in found.taken.objects:
-        metadata = each["metadata"]
-        namespace = metadata.get("namespace", "")
-        if each["kind"] in ("PersistentVolume", "ServiceAccount") or not namespace:
-            continue
-        resource = connection.discovery().by_kind(each["apiVersion"], each["kind"])
-        if resource is None:
-            continue
-        key = resource.name, namespace
-        if key not in present:
-            try:
-                rows = list(connection.list(resource, namespace))
-            except (errors.Forbidden, errors.NotFound):
-                rows = []
-            present[key] = {row["metadata"]["name"]: row for row in rows}
-        other = present[key].get(metadata["name"])
-        if other is not None and (other["metadata"].get("annotations") or {}).get(f"{GROUP}/migrated") != "true":
-            others.append(f"{each['kind']} {namespace}/{metadata['name']}")
-    if others:
-        found.warning(
-            "stork-replaced",
-            f"The {side} has {len(others)} objects of these names that no Migration brought: {listed(others)}.",
-            objects=others,
-            why="Stork deletes what differs and makes its own; a Service gets another address and load balancer.",
-        )
-    else:
-        found.ok("stork-replaced", f"Nothing of the {side} is in the way.")
