@@ -227,6 +227,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "MigrationStatus": "migrations_app.models.Status",
         "PlanStatus": "migrations_app.plans.models.PlanStatus",
+        "Verdict": "migrations_app.verifications.models.Verdict",
         "SuggestionState": "migrations_app.plans.models.SuggestionState",
         "CheckStatus": ["ok", "warning", "failure", "skipped"],
         "ProblemStatus": ["warning", "failure"],

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
+from django.http import Http404
 from django.utils.translation import gettext as _
 from django_filters.rest_framework import FilterSet
 from drf_spectacular.types import OpenApiTypes
@@ -21,11 +22,14 @@ from rest_framework.response import Response
 
 from audit.actor import Actor
 from clusters.models import ClusterPair
-from migrations_app import events, idempotency, manifest, services
+from migrations_app import events, idempotency, live, manifest, services
 from migrations_app.models import Migration, MigrationEvent, MigrationResource, MigrationVolume
 from migrations_app.spec_api import NAMES as SPEC_FIELDS
 from migrations_app.spec_api import SpecSerializer, plain
 from migrations_app.summary import Summary, summaries_of, summary_of
+from migrations_app.verifications import services as verifications
+from migrations_app.verifications.api import VerificationSerializer, VerificationSummarySerializer
+from migrations_app.verifications.models import VolumeVerification
 from migrations_app.yaml_api import MEDIA_TYPE, YAMLParser, YAMLRenderer
 from teams import access
 from teams.access import Action
@@ -58,6 +62,13 @@ class PlanClaimSerializer(serializers.Serializer[Any]):
     access_modes = serializers.ListField(child=serializers.CharField())
     volume_mode = serializers.ChoiceField(choices=["Filesystem", "Block"])
     phase = serializers.CharField()
+    read_from = serializers.ChoiceField(
+        choices=["snapshot", "live", ""],
+        default="",
+        help_text="From a VolumeSnapshot, of one moment, or as it is used.",
+    )
+    snapshot_class = serializers.CharField(allow_blank=True, default="")
+    why_live = serializers.CharField(allow_blank=True, default="", help_text="Why it is not read from a snapshot.")
     portworx = serializers.DictField(
         required=False, allow_null=True, help_text="By the engine portworx: what pxctl volume inspect says of it."
     )
@@ -102,6 +113,7 @@ class MigrationSerializer(SpecSerializer, serializers.ModelSerializer[Migration]
     stage_times = serializers.DictField(child=serializers.DateTimeField(), read_only=True)
     created_by = serializers.CharField(read_only=True, allow_null=True, source="created_by.username", default=None)
     summary = serializers.SerializerMethodField()
+    verification = VerificationSummarySerializer(read_only=True, allow_null=True, default=None)
 
     class Meta:
         model = Migration
@@ -125,6 +137,7 @@ class MigrationSerializer(SpecSerializer, serializers.ModelSerializer[Migration]
             "rolled_back_at",
             "cleaned_up",
             "summary",
+            "verification",
         )
         read_only_fields = (
             "team",
@@ -210,7 +223,12 @@ class MigrationFilter(FilterSet):
 class MigrationViewSet(TeamOwnedViewSet):
     """Migrations of the caller's teams."""
 
-    rows = Migration.objects.select_related("team", "created_by").defer("data_key").order_by("-created_at")
+    rows = (
+        Migration.objects.select_related("team", "created_by", "verification__requested_by")
+        .defer("data_key", "verification__key")
+        .prefetch_related(Prefetch("verification__volumes", VolumeVerification.objects.only("verification", "status")))
+        .order_by("-created_at")
+    )
     serializer_class = MigrationSerializer
     filterset_class = MigrationFilter
     ordering_fields = ("name", "status", "stage", "created_at", "started_at", "finished_at")
@@ -314,6 +332,30 @@ class MigrationViewSet(TeamOwnedViewSet):
         """What a roll-back would do with each object. Nothing is changed."""
         found = services.foresee_roll_back(self.object_for(Action.OPERATE))
         return Response(UndoingSerializer([asdict(each) for each in found], many=True).data)
+
+    @extend_schema(request=None, responses=MigrationSerializer)
+    @action(detail=True, methods=["post"])
+    def verify(self, request: Request, pk: str) -> Response:
+        """Read every volume anew on both sides, and compare. Nothing is changed on either.
+
+        While that is under way, asking again changes nothing. `GET` tells what was found, `DELETE` stops it.
+        """
+        return self.answer(verifications.verify(self.object_for(Action.OPERATE), by=Actor.of(request)))
+
+    @extend_schema(responses=VerificationSerializer, filters=False)
+    @verify.mapping.get
+    def verification(self, request: Request, pk: str) -> Response:
+        """The last verification: of each volume whether both sides are the same, or which paths differ."""
+        found = live.last_verification(self.object_for(Action.VIEW))
+        if found is None:
+            raise Http404
+        return Response(VerificationSerializer(found).data)
+
+    @extend_schema(request=None, responses=MigrationSerializer)
+    @verify.mapping.delete
+    def stop_verification(self, request: Request, pk: str) -> Response:
+        """Stop the verification under way. What it has found so far stays."""
+        return self.answer(verifications.stop(self.object_for(Action.OPERATE), by=Actor.of(request)))
 
     def destroy(self, request: Request, pk: str) -> Response:
         """Forget a finished migration. Nothing happens on the clusters."""

@@ -8,7 +8,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from clusters.models import ClusterPair, Engine
-from migrations_app.models import ConflictPolicy
+from migrations_app.models import ConflictPolicy, VolumeSnapshots
 from migrations_app.resources.spec import Spec
 
 
@@ -33,6 +33,8 @@ def in_words(pair: ClusterPair, spec: Spec) -> list[tuple[str, list[str]]]:
     if not is_storks:
         policy = str(ConflictPolicy(spec.conflict_policy).label)
         found.append((_("Objects that differ on the destination"), [policy]))
+        if spec.include_volumes:
+            found.append((_("Volumes read from snapshots"), [str(VolumeSnapshots(spec.volume_snapshots).label)]))
     flags = {
         _("without volumes"): not spec.include_volumes,
         _("without objects"): not spec.include_resources,

@@ -14,7 +14,7 @@ from migrations_app import stork_options
 from migrations_app.models import DNS_LABEL
 from migrations_app.resources import rules
 from migrations_app.resources.selection import Chooser
-from migrations_app.resources.spec import ConflictPolicy, Selection, Spec
+from migrations_app.resources.spec import ConflictPolicy, Selection, Spec, VolumeSnapshots
 from migrations_app.transformations import services as transformations
 from teams.models import Team
 from teams.refusals import Refusal, WrongFields, messages
@@ -217,6 +217,12 @@ def _conflict_policy(given: Any) -> None:
         raise ValueError(message % {"policy": given, "policies": ", ".join(each.value for each in ConflictPolicy)})
 
 
+def _volume_snapshots(given: Any) -> None:
+    if given not in [each.value for each in VolumeSnapshots]:
+        message = _("Volume snapshots are not taken %(given)s; they are taken %(known)s.")
+        raise ValueError(message % {"given": given, "known": ", ".join(each.value for each in VolumeSnapshots)})
+
+
 CHECKS: dict[str, Callable[[Any], Any]] = {
     "selection": _selection,
     "namespace_mapping": _namespace_mapping,
@@ -226,5 +232,6 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "host_mapping": _host_mapping,
     "transformations": _transformations,
     "conflict_policy": _conflict_policy,
+    "volume_snapshots": _volume_snapshots,
     "stork_options": stork_options.require_known,
 }

@@ -20,6 +20,7 @@ from django.utils import translation
 from migrations_app.models import Migration, MigrationEvent, MigrationResource, MigrationVolume
 from migrations_app.resource_list import is_whole
 from migrations_app.summary import Summary, summary_of
+from migrations_app.verifications.models import Verification
 
 
 class EventMessage(TypedDict):
@@ -58,8 +59,9 @@ def render_state(
     volumes: Iterable[MigrationVolume] = (),
     resources: Iterable[MigrationResource] = (),
     totals: Summary | None = None,
+    verification: Verification | None = None,
 ) -> str:
-    """Header, timeline and totals of the migration and the given rows, as out-of-band fragments."""
+    """Header, timeline, totals and verification of the migration and the given rows, as out-of-band fragments."""
     return render_to_string(
         "migrations_app/live/state.html",
         {
@@ -67,8 +69,15 @@ def render_state(
             "volumes": list(volumes),
             "resources": list(resources),
             "totals": totals or summary_of(migration),
+            "verification": verification or last_verification(migration),
         },
     )
+
+
+def last_verification(migration: Migration) -> Verification | None:
+    """The migration's last verification with its volumes, as pages show it."""
+    found = Verification.objects.filter(migration=migration).select_related("requested_by")
+    return found.prefetch_related("volumes__volume").defer("key").first()
 
 
 def event_stored(event: MigrationEvent) -> None:
@@ -94,12 +103,12 @@ def state_changed(
 
     Of a migration with many resources pages show few at a time, and fetch those again themselves.
     """
-    totals = summary_of(migration)
+    totals, verification = summary_of(migration), last_verification(migration)
     volumes, resources = list(volumes), list(resources) if is_whole(totals["resources_total"]) else []
     seq = migration.last_event_seq
     for language, _name in settings.LANGUAGES:
         with translation.override(language):
-            html = render_state(migration, volumes, resources, totals)
+            html = render_state(migration, volumes, resources, totals, verification)
             row = render_to_string("migrations_app/live/list_row.html", {"migration": migration})
         _send(group_name(migration.pk, language), StateMessage(type="migration.state", seq=seq, html=html))
         _send(

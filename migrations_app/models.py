@@ -55,6 +55,14 @@ class ConflictPolicy(models.TextChoices):
     TAKE_OVER = spec.ConflictPolicy.TAKE_OVER.value, _("Take it over")
 
 
+class VolumeSnapshots(models.TextChoices):
+    """`resources.spec.VolumeSnapshots` in words for people."""
+
+    NEVER = spec.VolumeSnapshots.NEVER.value, _("Never")
+    WHEN_NEEDED = spec.VolumeSnapshots.WHEN_NEEDED.value, _("When needed: where a pod holds a volume alone")
+    WHENEVER_POSSIBLE = spec.VolumeSnapshots.WHENEVER_POSSIBLE.value, _("Whenever possible")
+
+
 FINISHED = frozenset({Status.SUCCESSFUL, Status.PARTIAL_SUCCESS, Status.FAILED, Status.CANCELLED})
 
 
@@ -98,6 +106,13 @@ class Migration(TeamOwned, Leased):
         choices=ConflictPolicy.choices,
         default=ConflictPolicy.REFUSE,
         help_text=_("What is done with a different object of the same name on the destination."),
+    )
+    volume_snapshots = models.CharField(
+        _("volume snapshots"),
+        max_length=20,
+        choices=VolumeSnapshots.choices,
+        default=VolumeSnapshots.WHEN_NEEDED,
+        help_text=_("Which volumes are read from a snapshot, which is of one moment, instead of as they are used."),
     )
     purge_deleted_resources = models.BooleanField(
         _("purge deleted resources"),
@@ -166,6 +181,11 @@ class Migration(TeamOwned, Leased):
     @property
     def is_rolling_back(self) -> bool:
         return self.rollback_requested_at is not None and self.rolled_back_at is None
+
+    @property
+    def is_verifying(self) -> bool:
+        last = getattr(self, "verification", None)
+        return last is not None and bool(last.is_under_way)
 
     def elapsed(self) -> timedelta | None:
         """Time since the start, up to the end or to now; None before the start."""
@@ -348,6 +368,7 @@ class MigrationEvent(models.Model):
         return f"{self.seq} {self.type} {self.reason}"
 
 
-# The models of plans and transformations are found here, as all models of the app are.
+# The models of plans, transformations and verifications are found here, as all models of the app are.
 from migrations_app.plans.models import MigrationPlan, PlannedObject, PlanSuggestion  # noqa: E402, F401
 from migrations_app.transformations.models import ResourceTransformation  # noqa: E402, F401
+from migrations_app.verifications.models import Verification, VolumeVerification  # noqa: E402, F401

@@ -1,7 +1,7 @@
 """The state machine's heart: one look at one migration.
 
 take the lease, or leave
-finished and cleaned up: nothing to do, unless a roll-back was asked for: its next step
+finished and cleaned up: nothing to do, unless a roll-back or a verification was asked for: its next step
 cancel asked for: the engine's next step of cancelling
 otherwise: the engine's next step (of cleaning up, where there is a verdict)
 give the lease back with the time of the next look
@@ -18,6 +18,7 @@ from migrations_app import events, progress
 from migrations_app import lease as leases
 from migrations_app.engines import MigrationError, RetriableError, RollsBack, engine_for
 from migrations_app.models import Migration, Status
+from migrations_app.verifications import steps as verifying
 
 logger = logging.getLogger(__name__)
 
@@ -40,10 +41,10 @@ def reconcile(migration_id: uuid.UUID) -> bool:
 
 
 def _look(migration_id: uuid.UUID, lease: leases.Lease) -> timedelta | None:
-    migration = Migration.objects.select_related("team", "pair__source", "pair__destination", "pair__object_store").get(
-        pk=migration_id
-    )
-    if migration.is_finished and migration.cleaned_up and not migration.is_rolling_back:
+    migration = Migration.objects.select_related(
+        "team", "pair__source", "pair__destination", "pair__object_store", "verification"
+    ).get(pk=migration_id)
+    if migration.is_finished and migration.cleaned_up and not (migration.is_rolling_back or migration.is_verifying):
         lease.release(next_look=None)
         return None
     next_look: timedelta | None
@@ -81,11 +82,15 @@ def _step(migration: Migration, lease: leases.Lease) -> timedelta | None:
     engine = engine_for(migration.pair)
     if migration.is_cancelling:
         return engine.cancel(migration, lease)
-    if migration.is_finished and migration.cleaned_up and isinstance(engine, RollsBack):
-        return engine.roll_back(migration, lease)
+    if migration.is_finished and migration.cleaned_up:
+        if migration.is_verifying:
+            return verifying.step(migration, lease)
+        if isinstance(engine, RollsBack):
+            return engine.roll_back(migration, lease)
     next_look = engine.step(migration, lease)
-    # Somebody may have asked for a roll-back while it was cleaned up.
-    return timedelta(0) if next_look is None and migration.is_rolling_back else next_look
+    # Somebody may have asked for a roll-back or a verification while it was cleaned up.
+    asked = migration.is_rolling_back or migration.is_verifying
+    return timedelta(0) if next_look is None and asked else next_look
 
 
 def _after_failed_look(migration: Migration, message: str) -> timedelta:
@@ -98,6 +103,7 @@ def _after_failed_look(migration: Migration, message: str) -> timedelta:
         progress.waiting(migration, message)
     elif failed == 1:
         # The verdict stands; only what the migration used or made is still to be cleared away: that is tried for ever.
-        delayed = "RollBackDelayed" if migration.cleaned_up else "CleanUpDelayed"
+        delayed = "VerificationDelayed" if migration.is_verifying else "RollBackDelayed"
+        delayed = delayed if migration.cleaned_up else "CleanUpDelayed"
         events.emit(migration, delayed, message, warning=True)
     return min(LONGEST_PAUSE, timedelta(seconds=2 ** min(failed, 6)))

@@ -152,6 +152,7 @@ def may_be_rolled_back(migration: Migration) -> bool:
     return (
         migration.is_finished
         and migration.rollback_requested_at is None
+        and not migration.is_verifying
         and not (migration.status == Status.CANCELLED and migration.remove_when_cancelled)
         and isinstance(engine_for(migration.pair), RollsBack)
     )
@@ -191,6 +192,8 @@ def _rolling_back(migration: Migration) -> RollsBack:
         raise Conflict(_("This migration is still under way. Cancel it instead."))
     if migration.rolled_back_at is not None:
         raise Conflict(_("This migration is rolled back already."))
+    if migration.is_verifying:
+        raise Conflict(_("This migration is being verified. Wait for that, or stop it first."))
     if migration.status == Status.CANCELLED and migration.remove_when_cancelled:
         raise Conflict(_("This migration was cancelled, and what it had made was removed then."))
     engine = engine_for(migration.pair)
@@ -213,6 +216,8 @@ def remove(migration: Migration, *, by: Actor) -> None:
         raise Conflict(_("This migration is still being cleaned up. Try again in a moment."))
     if migration.is_rolling_back:
         raise Conflict(_("This migration is being rolled back. Try again when that is done."))
+    if migration.is_verifying:
+        raise Conflict(_("This migration is being verified. Wait for that, or stop it first."))
     with transaction.atomic():
         record(by, "migration.remove", migration, before=migration.to_audit())
         migration.delete()

@@ -12,7 +12,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from migrations_app.models import ConflictPolicy
+from migrations_app.models import ConflictPolicy, VolumeSnapshots
 from migrations_app.resources.spec import Selection, Spec
 from teams.api import StrictSerializer
 
@@ -110,6 +110,11 @@ class SpecSerializer(StrictSerializer):
         choices=ConflictPolicy.choices,
         required=False,
         help_text="What is done with a different object of the same name on the destination.",
+    )
+    volume_snapshots = serializers.ChoiceField(
+        choices=VolumeSnapshots.choices,
+        required=False,
+        help_text="Which volumes are read from a VolumeSnapshot, which is of one moment, instead of as they are used.",
     )
     purge_deleted_resources = serializers.BooleanField(
         required=False,

@@ -12,7 +12,7 @@ from django.utils.translation import ngettext
 
 from clusters.models import ClusterPair, Engine
 from migrations_app.choices import ACCESS_MODES
-from migrations_app.models import ConflictPolicy
+from migrations_app.models import ConflictPolicy, VolumeSnapshots
 from migrations_app.resources.spec import Selection, Spec
 from migrations_app.stork_options import NOT_OF_STORK, OPTIONS, Option, Takes, require_known
 from migrations_app.transformations.models import ResourceTransformation
@@ -141,6 +141,16 @@ class SpecForm(forms.Form):
         initial=ConflictPolicy.REFUSE,
         required=False,
     )
+    volume_snapshots = forms.ChoiceField(
+        label=_("Read volumes from snapshots"),
+        choices=VolumeSnapshots.choices,
+        initial=VolumeSnapshots.WHEN_NEEDED,
+        required=False,
+        help_text=_(
+            "A snapshot is of one moment, as after a power cut. It takes a VolumeSnapshotClass of the volume's driver; "
+            "the plan says which volumes have one."
+        ),
+    )
     purge_deleted_resources = forms.BooleanField(
         label=_("Purge"),
         required=False,
@@ -176,6 +186,7 @@ class SpecForm(forms.Form):
         """What is folded: title, fields, and whether it is open because something in it was said or is wrong."""
         groups = (
             (_("Mappings"), ["namespace_mapping", *self._access_modes(), "image_mapping", "host_mapping"]),
+            (_("Volumes"), ["volume_snapshots"]),
             (_("Selection"), [name for name in SELECTION if name in self.fields]),
             (_("Rules"), ["transformations"]),
             (_("Conflicts and purge"), ["conflict_policy", "purge_deleted_resources"]),
@@ -210,8 +221,9 @@ class SpecForm(forms.Form):
         given = self.cleaned_data
         names = ("namespace_mapping", "image_mapping", "host_mapping", "transformations", "purge_deleted_resources")
         found = {name: given[name] for name in names if name in given}
-        if given.get("conflict_policy"):
-            found["conflict_policy"] = given["conflict_policy"]
+        for name in ("conflict_policy", "volume_snapshots"):
+            if given.get(name):
+                found[name] = given[name]
         modes = {name.removeprefix(ACCESS_MODE): given.get(name) for name in self._access_modes()}
         found["access_mode_mapping"] = {mode: becomes for mode, becomes in modes.items() if becomes}
         found["selection"] = {name: given[name] for name in SELECTION if given.get(name)}

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from clusters.models import ClusterPair, Engine
-from migrations_app.resources.spec import ConflictPolicy, Spec
+from migrations_app.resources.spec import ConflictPolicy, Spec, VolumeSnapshots
 from teams.refusals import Refusal, WrongFields, messages
 
 
@@ -111,6 +111,7 @@ NOT_OF_STORK: dict[str, Promise] = {
     "conflict_policy": gettext_lazy(
         "Stork deletes a different object of the same name and makes its own: it cannot be told otherwise."
     ),
+    "volume_snapshots": gettext_lazy("Portworx always moves what is of one moment: it takes cloud snapshots itself."),
     "include_kinds": gettext_lazy("Stork cannot be told which kinds to take, only which to leave (exclude_kinds)."),
     "include_objects": gettext_lazy("Stork selects by labels, not by names. Label what is to go along."),
     "exclude_objects": gettext_lazy("Stork selects by labels, not by names. Label what is to stay behind."),
@@ -165,6 +166,7 @@ def _beyond_stork(spec: Spec) -> list[str]:
     """The names of what is asked for and Stork has no field for."""
     asked: dict[str, Any] = {**vars(spec), **vars(spec.selection)}
     asked["conflict_policy"] = spec.conflict_policy != ConflictPolicy.REFUSE
+    asked["volume_snapshots"] = spec.volume_snapshots != VolumeSnapshots.WHEN_NEEDED
     return [name for name in NOT_OF_STORK if asked.get(name)]
 
 

@@ -19,6 +19,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("migrations/<uuid:pk>/", views.migration_detail, name="migration-detail"),
     path("migrations/<uuid:pk>/cancel/", views.migration_cancel, name="migration-cancel"),
     path("migrations/<uuid:pk>/roll-back/", views.migration_roll_back, name="migration-roll-back"),
+    path("migrations/<uuid:pk>/verify/", views.migration_verify, name="migration-verify"),
     path("migrations/<uuid:pk>/remove/", views.migration_remove, name="migration-remove"),
     path("migrations/<uuid:pk>/resources/", views.migration_resources, name="migration-resources"),
     path("migrations/<uuid:pk>/events/", views.migration_events, name="migration-events"),

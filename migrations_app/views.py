@@ -18,13 +18,14 @@ from audit.actor import Actor
 from audit.reading import readable
 from clusters import services as cluster_services
 from clusters.models import Checked, Cluster, ClusterPair, Health, ObjectStore
-from migrations_app import asked, by_hand, events, resource_list, services, way_back
+from migrations_app import asked, by_hand, events, live, resource_list, services, way_back
 from migrations_app.engines import Plan
 from migrations_app.forms import MigrationFilter, MigrationForm
 from migrations_app.models import FINISHED, Migration, Status
 from migrations_app.plans import services as plans
 from migrations_app.plans.models import MigrationPlan
 from migrations_app.summary import summary_of
+from migrations_app.verifications import services as verifications
 from teams import access
 from teams.access import Action
 from teams.forms import add_refusal
@@ -39,9 +40,16 @@ EVENTS_PER_PAGE = 1000
 def _migrations() -> Any:
     """Migrations with what pages show of them, and without what would be decrypted for nothing."""
     return Migration.objects.select_related(
-        "team", "pair__source", "pair__destination", "pair__object_store", "pair__portworx", "created_by"
+        "team",
+        "pair__source",
+        "pair__destination",
+        "pair__object_store",
+        "pair__portworx",
+        "created_by",
+        "verification",
     ).defer(
         "data_key",
+        "verification__key",
         "pair__source__kubeconfig",
         "pair__destination__kubeconfig",
         "pair__object_store__access_key_id",
@@ -98,6 +106,7 @@ def migration_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     context = {
         "migration": migration,
         "totals": totals,
+        "verification": live.last_verification(migration),
         "volumes": migration.volumes.all(),
         **_resources(request, migration, totals["resources_total"]),
         "events": shown,
@@ -305,6 +314,20 @@ def migration_roll_back(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         return _confirm(request, "migrations_app/migration_roll_back.html", context)
     try:
         services.roll_back(migration, by=Actor.of(request))
+    except Refusal as refusal:
+        messages.error(request, str(refusal))
+    return redirect(migration)
+
+
+@require_http_methods(["GET", "POST"])
+def migration_verify(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Say what a verification does, then ask for it; while one is under way, ask whether to stop it, then do that."""
+    migration = access.get(_migrations(), request.user, pk, Action.OPERATE)
+    if request.method == "GET":
+        return _confirm(request, "migrations_app/migration_verify.html", {"migration": migration})
+    ask = verifications.stop if request.POST.get("action") == "stop" else verifications.verify
+    try:
+        ask(migration, by=Actor.of(request))
     except Refusal as refusal:
         messages.error(request, str(refusal))
     return redirect(migration)

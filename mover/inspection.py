@@ -72,7 +72,7 @@ class _Inspection:
         self._keys = VolumeKeys(settings.key, "digest")
         self._digest = TreeDigest(self._keys)
         self._buckets = [0] * BUCKETS
-        self._newest = 0
+        self._newest = self._listed = 0
         self._trouble = Trouble()
         self._links = LinkTable()
         self._pool = ThreadPoolExecutor(settings.workers, thread_name_prefix="read")
@@ -99,6 +99,7 @@ class _Inspection:
             "bytes": self._digest.bytes,
             "files": self._digest.files,
             "newest": self._newest,
+            "listed": self._listed,
             "changed": self._trouble.listed(),
             "seconds": round(time.monotonic() - began, 3),
         }
@@ -142,6 +143,7 @@ class _Inspection:
         self._digest.add(entry)
         if self._only:
             self._reporter.line("entry", told(path, entry, self._keys))
+            self._listed += 1
         else:
             own = blake3(b"".join((path, b"\0", *encoded(entry))), key=self._keys.tree_key).digest(_WIDTH)
             self._buckets[self._bucket_of(path)] ^= int.from_bytes(own, "little")

@@ -22,6 +22,7 @@ from migrations_app.plans.models import MigrationPlan, PlannedObject, PlanStatus
 from migrations_app.resources.spec import Spec
 from migrations_app.transformations import services as transformations
 from migrations_app.transformations.models import ResourceTransformation
+from migrations_app.verifications.models import Verdict, Verification, VolumeVerification
 from teams.models import Membership, Role, Team
 
 PASSWORD = "correct-horse-battery"
@@ -194,6 +195,42 @@ def migration_under_way(pair: ClusterPair, name: str = "cmsmigration", **fields:
     event(made, "VolumeStarted", "Push and pull Jobs started", regarding="PersistentVolumeClaim/cms/px-mysql-pvc")
     for _again in range(2):
         event(made, "Waiting", "The object store throttles", type=MigrationEvent.Type.WARNING)
+    return made
+
+
+def verification(migration: Migration, **fields: Any) -> Verification:
+    """A verification of the migration's volumes, by default one that found a difference in the last of them."""
+    now = timezone.now()
+    given: dict[str, Any] = {
+        "status": Verdict.DIFFERENT,
+        "reason": "1 of 2 volumes are the same on both sides, every file read anew; cms/px-wp-pvc differs",
+        "requested_by": migration.created_by,
+        "requested_at": now - timedelta(minutes=4),
+        "finished_at": now - timedelta(minutes=2),
+        "key": "digest-key-canary",
+    }
+    made = Verification.objects.create(migration=migration, **given | fields)
+    side = {"digest": "cd" * 32, "files": 812, "bytes": 64 * MEBIBYTE, "newest": 1_790_000_000_000_000_000}
+    for volume in migration.volumes.all():
+        unlike = made.status == Verdict.DIFFERENT and volume.claim == "px-wp-pvc"
+        under_way = made.finished_at is None
+        status = Verdict.DIFFERENT if unlike else Verdict.IN_PROGRESS if under_way else Verdict.SAME
+        newer = {**side, "digest": "ef" * 32, "newest": 1_795_000_000_000_000_000, "used_by": ["wordpress-5c9d"]}
+        partly = {"bytes_done": 21 * MEBIBYTE, "bytes_total": 64 * MEBIBYTE}
+        VolumeVerification.objects.create(
+            verification=made,
+            volume=volume,
+            status=status,
+            source=partly if under_way else side,
+            destination=newer if unlike else partly if under_way else side,
+            differences=[
+                {"path": "wp-content/uploads/2026/11/harbour.jpg", "what": ["only on the destination"], "newer": ""},
+                {"path": "wp-content/debug.log", "what": ["size", "content", "mtime"], "newer": "destination"},
+            ]
+            if unlike
+            else [],
+            differing=2 if unlike else None,
+        )
     return made
 
 

@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import pgettext_lazy
 
 from audit.models import Entry
@@ -23,6 +24,8 @@ from migrations_app import services
 from migrations_app.events import FoldedEvent
 from migrations_app.models import Migration, MigrationVolume, Stage, Status
 from migrations_app.plans.models import PlanStatus
+from migrations_app.verifications import services as verifications
+from migrations_app.verifications.models import Verdict, VolumeVerification
 
 register = template.Library()
 
@@ -35,10 +38,26 @@ STATUS_LOOKS: dict[str, tuple[str, str]] = {
     Status.PARTIAL_SUCCESS: ("pf-m-orange", "warning"),
     Status.FAILED: ("pf-m-red", "failed"),
     Status.CANCELLED: ("", "cancelled"),
+    Verdict.SAME: ("pf-m-green", "successful"),
+    Verdict.DIFFERENT: ("pf-m-orange", "warning"),
+    Verdict.UNREADABLE: ("pf-m-red", "failed"),
     Health.UNKNOWN: ("", "help"),
     Health.HEALTHY: ("pf-m-green", "successful"),
     Health.WARNING: ("pf-m-orange", "warning"),
     Health.FAILING: ("pf-m-red", "failed"),
+}
+# What differs of a path, as `verifications.comparing` names it.
+DIFFERING = {
+    "content": _lazy("content"),
+    "size": _lazy("size"),
+    "mode": _lazy("mode"),
+    "owner": _lazy("owner"),
+    "mtime": _lazy("time"),
+    "xattrs": _lazy("attributes"),
+    "target": _lazy("target"),
+    "device": _lazy("device"),
+    "only on the source": _lazy("only on the source"),
+    "only on the destination": _lazy("only on the destination"),
 }
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
@@ -58,11 +77,29 @@ def may_be_rolled_back(migration: Migration) -> bool:
     return services.may_be_rolled_back(migration)
 
 
+@register.filter
+def may_be_verified(migration: Migration) -> bool:
+    """Whether its volumes can be read anew and compared."""
+    return verifications.may_be_verified(migration)
+
+
+@register.filter
+def newest(row: VolumeVerification, side: str) -> datetime | None:
+    """When the newest file of the side was written."""
+    return row.newest(side)
+
+
+@register.filter
+def differing_words(names: list[str]) -> str:
+    """What differs of a path, in words."""
+    return ", ".join(str(DIFFERING.get(name, name)) for name in names)
+
+
 @register.simple_tag
 def state(value: Any, count: int | None = None) -> SafeString:
     """A status or health as a label with icon and word, and of how many."""
     colour, name = STATUS_LOOKS[value]
-    word = dict([*Status.choices, *PlanStatus.choices, *Health.choices])[value]
+    word = dict([*Status.choices, *PlanStatus.choices, *Health.choices, *Verdict.choices])[value]
     return label(word, colour, name) if count is None else label(f"{count} {word}", f"pf-m-compact {colour}", name)
 
 

@@ -28,7 +28,8 @@ class Plan:
     """What would move, seen before anything is touched.
 
     `claims`: [{"namespace", "name", "capacity_bytes", "source_class", "destination_class", "access_modes",
-    "volume_mode", "phase", "portworx" (what `clusters.portworx.volumes.facts` says, with "problem"; by that engine)}];
+    "volume_mode", "phase", "read_from" (snapshot, live, or empty), "snapshot_class", "why_live" (by the engine native),
+    "portworx" (what `clusters.portworx.volumes.facts` says, with "problem"; by that engine)}];
     `objects`: kind to count; `checks`: what preflight found, as `preflight.result.Result.to_dict` gives it:
     [{"code", "status" (pass|warning|failure), "title", "message", "objects", "why", "remedy", "command"}].
     """

@@ -16,6 +16,14 @@ class ConflictPolicy(StrEnum):
     TAKE_OVER = "take-over"  # ours is applied over it; the former content is kept for roll-back
 
 
+class VolumeSnapshots(StrEnum):
+    """Which volumes are read from a VolumeSnapshot and a temporary claim, instead of as they are used."""
+
+    NEVER = "never"
+    WHEN_NEEDED = "when-needed"  # those that a pod keeps all others from (ReadWriteOncePod)
+    WHENEVER_POSSIBLE = "whenever-possible"  # all whose driver has a VolumeSnapshotClass
+
+
 @dataclass(frozen=True, kw_only=True)
 class Selection:
     """Which of the collected objects go along. Kinds are `plural.group` (`deployments.apps`, `secrets`).
@@ -55,6 +63,7 @@ class Spec:
     # User rules as they were when the migration was made: [{"name", "rules"}], see `rules.py`.
     transformations: tuple[Mapping[str, Any], ...] = ()
     conflict_policy: ConflictPolicy = ConflictPolicy.REFUSE
+    volume_snapshots: VolumeSnapshots = VolumeSnapshots.WHEN_NEEDED
     # Also delete on the destination what an earlier migration brought and the source has no longer.
     purge_deleted_resources: bool = False
     # Fields of Stork's Migration that only it knows, spelled as there; for pairs of the engine portworx alone.
@@ -72,6 +81,7 @@ class Spec:
         values["selection"] = Selection(**{key: _frozen(value) for key, value in selection.items()})
         values["transformations"] = tuple(given.get("transformations") or ())
         values["conflict_policy"] = ConflictPolicy(given.get("conflict_policy") or ConflictPolicy.REFUSE)
+        values["volume_snapshots"] = VolumeSnapshots(given.get("volume_snapshots") or VolumeSnapshots.WHEN_NEEDED)
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:

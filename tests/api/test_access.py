@@ -157,6 +157,9 @@ RULES = [
     # Another migration onto the same namespace is under way.
     Rule("POST", "/migrations/{finished}/roll-back/", None, refused(OPERATE, 409)),
     Rule("GET", "/migrations/{finished}/roll-back/", None, refused(OPERATE, 409)),
+    Rule("POST", "/migrations/{verified}/verify/", None, OPERATE),
+    Rule("GET", "/migrations/{verified}/verify/", None, VIEW),
+    Rule("DELETE", "/migrations/{verifying}/verify/", None, OPERATE),
     Rule("GET", "/migrations/{migration}/volumes/", None, VIEW),
     Rule("GET", "/migrations/{migration}/resources/", None, VIEW),
     Rule("GET", "/migrations/{migration}/events/", None, VIEW),
@@ -223,6 +226,11 @@ def names(world: Company) -> dict[str, str]:
         object_store=world.pair.object_store,
     )
     finished = factories.migration(world.pair, "finished", status="Successful", cleaned_up=True)
+    over = {"stage": "Final", "status": "Successful", "cleaned_up": True}
+    verified = factories.migration_under_way(world.pair, "verified", **over)
+    factories.verification(verified)
+    verifying = factories.migration_under_way(world.pair, "verifying", **over)
+    factories.verification(verifying, status="InProgress", finished_at=None)
     entry = record(Actor(user=world.alice), "cluster.add", world.pair.source)
     ids = {
         "team": world.team.pk,
@@ -232,6 +240,8 @@ def names(world: Company) -> dict[str, str]:
         "pair": world.pair.pk,
         "migration": world.migration.pk,
         "finished": finished.pk,
+        "verified": verified.pk,
+        "verifying": verifying.pk,
         "transformation": factories.transformation(world.team).pk,
         "free_cluster": free_cluster.pk,
         "free_store": free_store.pk,

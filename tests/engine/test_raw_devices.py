@@ -14,6 +14,7 @@ from django.utils import translation
 from demo.cluster.controllers.devices import DEVICE
 from migrations_app import services
 from migrations_app.models import Status
+from migrations_app.verifications import services as verifications
 from tests.engine.conftest import Estate, eventually, told
 
 Object = dict[str, Any]
@@ -117,3 +118,21 @@ def test_a_raw_volume_cannot_be_mounted_as_a_folder(estate: Estate, disk: Path) 
 
     eventually(told_why)
     assert os.path.getsize(disk) == SIZE
+
+
+def test_a_raw_device_is_verified_byte_for_byte(estate: Estate, disk: Path) -> None:
+    migration = estate.drive(estate.start(namespaces=[NAMESPACE]))
+    assert migration.status == Status.SUCCESSFUL, told(migration)
+
+    def verified() -> Any:
+        verifications.verify(migration, by=estate.by)
+        found = estate.drive(migration, until=lambda migration: not migration.is_verifying)
+        return found.verification.volumes.get()
+
+    row = verified()
+    assert (row.status, row.source["bytes"]) == ("Same", SIZE), row.reason
+    with device(estate, "prod").open("r+b") as file:
+        file.seek(SIZE // 2)
+        file.write(b"!")
+    row = verified()
+    assert (row.status, row.differences) == ("Different", [{"path": "device", "what": ["content"], "newer": ""}])

@@ -50,11 +50,11 @@ def held(estate: Estate) -> Iterator[Path]:
         eventually(lambda c=connection: NAMESPACE not in {each["metadata"]["name"] for each in c.list("namespaces")})
 
 
-def checks(estate: Estate) -> dict[str, list[str]]:
+def checks(estate: Estate, **choices: Any) -> dict[str, list[str]]:
     """The messages of the plan about volumes, by their status."""
     found: dict[str, list[str]] = {"failure": [], "warning": []}
     with translation.override("en"):
-        for each in services.plan(estate.pair, [NAMESPACE]).checks:
+        for each in services.plan(estate.pair, [NAMESPACE], **choices).checks:
             if each["code"] == "volume-held" and each["status"] in found:
                 found[each["status"]].append(each["message"])
     return found
@@ -140,3 +140,52 @@ def test_a_second_pod_cannot_mount_it(estate: Estate, held: Path) -> None:
         return any("already in-use by another pod" in each.get("message", "") for each in conditions)
 
     eventually(refused)
+
+
+def test_where_no_snapshots_are_wanted_none_is_taken(estate: Estate, held: Path) -> None:
+    (said,) = checks(estate, volume_snapshots="never")["failure"]
+    assert "no snapshot of it can be taken (the migration takes no snapshots)" in said
+
+
+def test_volumes_are_read_from_snapshots_whenever_that_is_possible(estate: Estate) -> None:
+    wanted = {"volume_snapshots": "whenever-possible"}
+    with translation.override("en"):
+        plan = services.plan(estate.pair, ["cms"], **wanted)
+    claims = {each["name"]: each for each in plan.claims}
+    assert (claims["px-mysql-pvc"]["read_from"], claims["px-mysql-pvc"]["snapshot_class"]) == (
+        "snapshot",
+        "csi-aws-vsc",
+    )
+    # Shared files, of whose driver nobody takes snapshots.
+    assert claims["px-wp-pvc"]["read_from"] == "live"
+    assert "no VolumeSnapshotClass is of its driver" in claims["px-wp-pvc"]["why_live"]
+    said = {(each["status"], each["message"]) for each in plan.checks if each["code"] == "volume-consistency"}
+    assert any(status == "pass" and "1 claim is read from a snapshot" in message for status, message in said), said
+    assert any(status == "warning" and "px-wp-pvc" in message for status, message in said), said
+    assert not any(status == "warning" and "px-mysql-pvc" in message for status, message in said), said
+
+    migration = estate.drive(
+        estate.start(include_resources=False, **wanted),
+        until=lambda migration: migration.volumes.filter(status=Status.IN_PROGRESS).count() == 2,
+    )
+    later = estate.dev.volume_path("cms", "px-mysql-pvc") / "written later"
+    later.write_bytes(b"x")
+    try:
+        migration = estate.drive(migration)
+    finally:
+        later.unlink()
+    assert migration.status == Status.SUCCESSFUL, told(migration)
+    assert {row.claim: row.snapshot_class for row in migration.volumes.all()} == {
+        "px-mysql-pvc": "csi-aws-vsc",
+        "px-wp-pvc": "",
+    }
+    assert not (estate.prod.volume_path("cms", "px-mysql-pvc") / "written later").exists()
+    assert (estate.prod.volume_path("cms", "px-mysql-pvc") / "wordpress").is_dir()
+    assert estate.objects("dev", SNAPSHOTS, "cms") == {}
+    assert estate.objects("dev", CLAIMS, "cms").keys() == {"px-mysql-pvc", "px-wp-pvc"}
+
+
+def test_plan_says_why_volumes_are_read_live(estate: Estate) -> None:
+    with translation.override("en"):
+        claims = services.plan(estate.pair, ["cms"]).claims
+    assert {each["why_live"] for each in claims} == {"snapshots are taken only where a pod holds a volume alone"}

@@ -136,6 +136,7 @@ TABLE: dict[str, list[Ask]] = {
     "migration-events": [Ask(VIEW, "migration")],
     "migration-cancel": [Ask(OPERATE, "migration"), Ask(OPERATE_POST, "migration", "post")],
     "migration-roll-back": [Ask(OPERATE, "migration"), Ask(OPERATE_POST, "migration", "post")],
+    "migration-verify": [Ask(OPERATE, "migration"), Ask(OPERATE_POST, "migration", "post")],
     "migration-remove": [Ask(OPERATE, "migration"), Ask(OPERATE_POST, "migration", "post")],
 }
 

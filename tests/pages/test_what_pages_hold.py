@@ -28,6 +28,7 @@ def paths(company: factories.Company) -> list[str]:
         f"{migration}events/?fold=1",
         f"{migration}cancel/",
         f"{migration}roll-back/",
+        f"{migration}verify/",
         f"{migration}remove/",
         "/plans/",
         f"/plans/{company.plan.pk}/",

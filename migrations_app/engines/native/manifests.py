@@ -91,7 +91,7 @@ def secret(
         "MOVER_VOLUME": str(volume),
         "MOVER_BYTES_PER_SECOND": str(settings.MOVER_BYTES_PER_SECOND or ""),
     }
-    data = {name: _encoded(value) for name, value in values.items() if value}
+    data = {name: encoded(value) for name, value in values.items() if value}
     return _secret(own_name(direction, volume), direction, migration, volume, owner, data)
 
 
@@ -113,7 +113,7 @@ def keys_name(direction: Direction, volume: MigrationVolume) -> str:
 
 def keys_data(keys: TemporaryKeys) -> dict[str, str]:
     """The content of a Secret with these keys."""
-    return {KEYS_FILE: _encoded(keys.to_json())}
+    return {KEYS_FILE: encoded(keys.to_json())}
 
 
 def expiry(keys: TemporaryKeys) -> dict[str, str]:
@@ -150,7 +150,8 @@ def _secret(
     }
 
 
-def _encoded(text: str) -> str:
+def encoded(text: str) -> str:
+    """A value of a Secret's `data`."""
     return base64.b64encode(text.encode()).decode()
 
 
@@ -165,28 +166,29 @@ def job(
     if temporary:
         mounted += [_keys_source(direction, volume) for volume in volumes]
     pod: Object = {
-        "restartPolicy": "Never",
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": 10,
         "securityContext": privileges.pod_context(power),
         "containers": [_container(direction, volume, power, shared=shared, temporary=temporary) for volume in volumes],
         "volumes": [*mounted, {"name": "tmp", "emptyDir": {}}],
+        **placement.spec(),
     }
-    pod |= placement.spec()
     # Rather side by side than on each other's way to the network and the disks.
     spread = {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway"}
     pod["topologySpreadConstraints"] = [{**spread, "labelSelector": {"matchLabels": labels(migration)}}]
-    carried = {CLAIMS_ANNOTATION: ", ".join(volume.claim for volume in volumes)}
+    metadata = {
+        "name": job_name(direction, first),
+        "namespace": first.namespace_of(direction),
+        "labels": labels(migration, first),
+        "annotations": {CLAIMS_ANNOTATION: ", ".join(volume.claim for volume in volumes)},
+    }
+    return job_around(pod, metadata)
+
+
+def job_around(pod: Object, metadata: Object) -> Object:
+    """A Job of this pod, which also gets what all movers' pods have in common."""
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {
-            "name": job_name(direction, first),
-            "namespace": first.namespace_of(direction),
-            "labels": labels(migration, first),
-            "annotations": carried,
-        },
+        "metadata": metadata,
         "spec": {
             "backoffLimit": RETRIES,
             "podFailurePolicy": {
@@ -200,10 +202,16 @@ def job(
             # A service mesh's proxy would keep the Job from ever ending.
             "template": {
                 "metadata": {
-                    "labels": {**labels(migration, first), "sidecar.istio.io/inject": "false"},
-                    "annotations": {**carried, "linkerd.io/inject": "disabled"},
+                    "labels": {**metadata["labels"], "sidecar.istio.io/inject": "false"},
+                    "annotations": {**metadata["annotations"], "linkerd.io/inject": "disabled"},
                 },
-                "spec": pod,
+                "spec": {
+                    "restartPolicy": "Never",
+                    "automountServiceAccountToken": False,
+                    "enableServiceLinks": False,
+                    "terminationGracePeriodSeconds": 10,
+                    **pod,
+                },
             },
         },
     }

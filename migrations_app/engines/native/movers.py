@@ -110,8 +110,8 @@ def ensure(
         temporary = manifests.has_temporary_keys(job, each)
         if temporary and not _has_secret(connection, manifests.keys_name(direction, each), namespace, job):
             made = keys.make(direction, migration, each)
-            _ensure_secret(connection, manifests.keys_secret(direction, migration, each, job, made))
-        _ensure_secret(connection, manifests.secret(direction, migration, each, job, temporary=temporary))
+            ensure_secret(connection, manifests.keys_secret(direction, migration, each, job, made))
+        ensure_secret(connection, manifests.secret(direction, migration, each, job, temporary=temporary))
     return power
 
 
@@ -133,7 +133,8 @@ def _carried(direction: Direction, migration: Migration, volume: MigrationVolume
     return list(migration.volumes.filter(**{f"{direction}_job": name, digest: ""}).order_by("pk")) or [volume]
 
 
-def _ensure_secret(connection: Connection, secret: Object) -> None:
+def ensure_secret(connection: Connection, secret: Object) -> None:
+    """Make the Secret unless its Job has it already. Raises KubeError."""
     name, namespace = secret["metadata"]["name"], secret["metadata"]["namespace"]
     try:
         connection.create("secrets", secret)
@@ -154,8 +155,11 @@ class Jobs:
 
     def mover(self, direction: Direction, volume: MigrationVolume) -> Mover:
         """The volume's mover among them."""
-        container = manifests.container_name(volume)
-        job = self.jobs.get(manifests.job_name(direction, volume))
+        return self.named(manifests.job_name(direction, volume), manifests.container_name(volume))
+
+    def named(self, name: str, container: str) -> Mover:
+        """The container of the Job of this name."""
+        job = self.jobs.get(name)
         if job is None:
             return Mover(container)
         pods = sorted(self.pods.get(job["metadata"]["uid"], ()), key=lambda pod: pod["metadata"]["creationTimestamp"])

@@ -53,7 +53,7 @@ class Surroundings:
     def settle(self, direction: Direction, volume: MigrationVolume) -> Settled:
         """Power and place of the volume's mover, and its company."""
         # The application is on the source, whichever side asks.
-        pods, use = self._application(volume)
+        pods, use = self._application("push", volume)
         users = pods or ([] if use is None else [{"spec": use.spec}])
         spec = None if use is None else use.spec
         name = volume.namespace_of(direction)
@@ -63,7 +63,7 @@ class Surroundings:
             # A new disk, which its only reader has made where there is room.
             return Settled(power, placement.where_it_can_run(spec, decides=False))
         if direction == "push":
-            if user := holder(volume, pods):
+            if user := holder(volume.access_modes, pods):
                 node = user["spec"]["nodeName"]
                 return _settled(power, placement.beside(user), f"node {node}", node)
             disk = self._place_of(direction, volume.volume)
@@ -77,6 +77,26 @@ class Surroundings:
             consumer = f"of class {volume.destination_class}" if use is None else use.who
             place = f"first consumer {consumer}"
         return _settled(power, placement.where_it_can_run(spec, decides=True), place)
+
+    def settle_reader(self, side: Direction, volume: MigrationVolume, access_modes: list[str]) -> Settled:
+        """Power and place of what only reads the volume's claim on the side where it is read (`push`) or written."""
+        pods, use = self._application(side, volume)
+        if not pods and use is None:
+            # Where the application did not come along, the files still belong to whom it runs as on the source.
+            pods, use = self._application("push", volume)
+        users = pods or ([] if use is None else [{"spec": use.spec}])
+        name = volume.namespace_of(side)
+        refused = self._asked(side, lambda c: refuses_root(c, name), "scc", name)
+        power = privileges.decide("push", self._namespace(side, volume), users, refuses_root=refused)
+        if user := holder(access_modes, self.users(side, volume)):
+            return Settled(power, placement.beside(user), user["spec"]["nodeName"])
+        return Settled(power, placement.where_it_can_run(None if use is None else use.spec, decides=False))
+
+    def users(self, side: Direction, volume: MigrationVolume) -> list[Object]:
+        """The pods of the side that use the volume's claim."""
+        name = volume.namespace_of(side)
+        found = self._asked(side, lambda c: users_of_claims(c, name), "users", name)
+        return found.get(volume.claim, [])
 
     def destination_claim(self, volume: MigrationVolume) -> Claim | None:
         """The volume's claim on the destination, if it is there."""
@@ -106,15 +126,15 @@ class Surroundings:
             name = volume.namespace
         return self._asked("push", lambda c: c.get("namespaces", name), "namespace", name)
 
-    def _application(self, volume: MigrationVolume) -> tuple[list[Object], Use | None]:
-        """The pods that use the claim, and who decides where such pods run."""
-        name = volume.namespace
-        pods = self._asked("push", lambda c: users_of_claims(c, name), "users", name).get(volume.claim, [])
+    def _application(self, side: Direction, volume: MigrationVolume) -> tuple[list[Object], Use | None]:
+        """The pods of the side that use the claim, and who decides where such pods run."""
+        name = volume.namespace_of(side)
+        pods = self.users(side, volume)
         # A DaemonSet's controller has tied each of its pods to a node; their template is not.
         free = [pod for pod in pods if not _is_of_daemon_set(pod)]
         if free:
             return pods, Use(free[0]["spec"], " ".join(sorted(pod["metadata"]["name"] for pod in free)))
-        workloads = self._asked("push", lambda c: placement.workloads_in(c, name), "workloads", name)
+        workloads = self._asked(side, lambda c: placement.workloads_in(c, name), "workloads", name)
         return pods, placement.use_of(volume.claim, workloads)
 
     def _place_of(self, direction: Direction, disk: str) -> str:
@@ -128,9 +148,9 @@ def _settled(power: Power, where: Placement, place: str, node: str = "") -> Sett
     return Settled(power, where, node, together)
 
 
-def holder(volume: MigrationVolume, pods: list[Object]) -> Object | None:
+def holder(access_modes: list[str], pods: list[Object]) -> Object | None:
     """The pod that holds the volume to its node, if any: a volume of one node can be mounted only there."""
-    if SHARED & set(volume.access_modes):
+    if SHARED & set(access_modes):
         return None
     return next((pod for pod in pods if pod["spec"].get("nodeName")), None)
 

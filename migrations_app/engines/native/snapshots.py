@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from clusters.kube import errors
 from clusters.kube.connection import Connection
 from migrations_app.engines import MigrationError
@@ -19,6 +21,7 @@ from migrations_app.engines.native import manifests
 from migrations_app.models import Migration, MigrationVolume
 from migrations_app.resources.marks import SNAPSHOT_LABEL
 from migrations_app.resources.quantities import to_bytes
+from migrations_app.resources.spec import VolumeSnapshots
 
 Object = dict[str, Any]
 SNAPSHOTS = "volumesnapshots.snapshot.storage.k8s.io"
@@ -30,6 +33,14 @@ NEEDED = tuple((verb, resource, "") for verb in ("create", "get", "list", "delet
 PATIENCE = timedelta(minutes=30)
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How a claim is read: from a snapshot of this class, or live, and why that is."""
+
+    snapshot_class: str = ""
+    why_live: str = ""
+
+
 @dataclass
 class Offer:
     """What the cluster can take snapshots of; asked once."""
@@ -38,15 +49,24 @@ class Offer:
     _classes: dict[str, str] | None = None
     _may: dict[str, bool] = field(default_factory=dict)
 
-    def class_for(self, claim: Claim) -> str:
-        """The VolumeSnapshotClass for the claim's disk; empty where none can be taken. Raises KubeError."""
-        if not claim.storage_class or not self.classes() or not self._may_in(claim.namespace):
-            return ""
+    def reading_of(self, claim: Claim) -> Reading:
+        """From a snapshot where one can be taken of the claim's disk, else why not. Raises KubeError."""
+        if not self.classes():
+            return Reading(why_live=_("the source has no VolumeSnapshotClass that the account may see"))
+        if not claim.storage_class:
+            return Reading(why_live=_("the claim has no storage class, from which a temporary claim could be made"))
+        if not self._may_in(claim.namespace):
+            return Reading(why_live=_("the account may not make, get, list and delete VolumeSnapshots and claims here"))
         try:
             disk = self.connection.get("persistentvolumes", claim.volume)
         except (errors.Forbidden, errors.NotFound):
-            return ""
-        return self.classes().get((disk["spec"].get("csi") or {}).get("driver", ""), "")
+            return Reading(why_live=_("its PersistentVolume, which names the driver, cannot be read"))
+        driver = (disk["spec"].get("csi") or {}).get("driver", "")
+        if name := self.classes().get(driver, ""):
+            return Reading(name)
+        if not driver:
+            return Reading(why_live=_("its volume is not of a CSI driver"))
+        return Reading(why_live=_("no VolumeSnapshotClass is of its driver %(driver)s") % {"driver": driver})
 
     def classes(self) -> dict[str, str]:
         """The class for each driver, the default one where it has several."""
@@ -68,11 +88,21 @@ class Offer:
         return self._may[namespace]
 
 
-def needed(offer: Offer, claims: Iterable[Claim], users: Mapping[str, list[Object]]) -> dict[tuple[str, str], str]:
-    """The snapshot classes for claims that a pod keeps all others from, by namespace and name. Raises KubeError."""
-    held = [each for each in claims if "ReadWriteOncePod" in each.access_modes and users.get(each.name)]
-    classes = {(each.namespace, each.name): offer.class_for(each) for each in held}
-    return {place: name for place, name in classes.items() if name}
+def readings(
+    offer: Offer, claims: Iterable[Claim], users: Mapping[str, list[Object]], wanted: VolumeSnapshots
+) -> dict[tuple[str, str], Reading]:
+    """How each claim is read, by namespace and name. Raises KubeError."""
+    found = {}
+    for claim in claims:
+        held = "ReadWriteOncePod" in claim.access_modes and users.get(claim.name)
+        if wanted == VolumeSnapshots.NEVER:
+            reading = Reading(why_live=_("the migration takes no snapshots"))
+        elif wanted == VolumeSnapshots.WHEN_NEEDED and not held:
+            reading = Reading(why_live=_("snapshots are taken only where a pod holds a volume alone"))
+        else:
+            reading = offer.reading_of(claim)
+        found[claim.namespace, claim.name] = reading
+    return found
 
 
 def _is_default(snapshot_class: Object) -> bool:

@@ -18,6 +18,7 @@ from migrations_app.engines.sides import Side, both_sides, side_of, source_of
 from migrations_app.lease import Lease
 from migrations_app.models import FINISHED, Migration, MigrationVolume, Status
 from migrations_app.resources.marks import VOLUME_LABEL
+from migrations_app.verifications.models import Verdict, VolumeVerification
 
 # A look ends after this, well within the lease, and the next one goes on.
 SLICE_SECONDS = 15.0
@@ -80,7 +81,7 @@ def _assign(
     """Say for each volume that there is room for which Jobs carry it; whether there was time for all of them."""
     if not volumes:
         return True
-    rooms = {direction: _room(side_of(migration.pair, direction)) for direction in DIRECTIONS}
+    rooms = {direction: room_on(side_of(migration.pair, direction)) for direction in DIRECTIONS}
     company = {direction: Company() for direction in DIRECTIONS}
     notes = Notes()
     in_time = True
@@ -142,7 +143,7 @@ def _ensure_claim(migration: Migration, volume: MigrationVolume) -> None:
         places.ensure_claim(connection, migration, volume)
 
 
-def _room(side: Side) -> Room:
+def room_on(side: Side) -> Room:
     """What the side's cluster has room for, beside the movers of all migrations that move there now.
 
     Two workers that look in the same moment may go a little beyond it: it is there for the cluster's comfort.
@@ -156,6 +157,17 @@ def _room(side: Side) -> Room:
     )
     reading, writing = busy.filter(migration__pair__source=cluster), busy.filter(migration__pair__destination=cluster)
     namespaces = {each.namespace for each in reading} | {each.destination_namespace for each in writing}
+    verifying = VolumeVerification.objects.filter(status=Verdict.IN_PROGRESS).select_related("volume__migration__pair")
+    read_anew = [
+        namespace
+        for each in verifying
+        for cluster_id, namespace in (
+            (each.volume.migration.pair.source_id, each.volume.namespace),
+            (each.volume.migration.pair.destination_id, each.volume.destination_namespace),
+        )
+        if cluster_id == cluster.pk
+    ]
+    namespaces |= set(read_anew)
     with side.asked() as connection:
         pods = [
             pod
@@ -165,7 +177,7 @@ def _room(side: Side) -> Room:
         ]
         return placement.room(
             pods,
-            busy=len({each.push_job for each in reading} | {each.pull_job for each in writing}),
+            busy=len({each.push_job for each in reading} | {each.pull_job for each in writing}) + len(read_anew),
             nodes=placement.usable_nodes(connection),
             per_cluster=settings.MOVERS_PER_CLUSTER,
             per_node=settings.MOVERS_PER_NODE,

@@ -19,6 +19,7 @@ from migrations_app import events
 from migrations_app.engines import MigrationError, Plan
 from migrations_app.engines.claims import Claim, chosen_claims, users_of_claims, volume_of
 from migrations_app.engines.native import checks, manifests, snapshots
+from migrations_app.engines.native.snapshots import Reading
 from migrations_app.engines.native.wanted import Wanted
 from migrations_app.engines.sides import Side, both_sides
 from migrations_app.lease import Lease
@@ -42,8 +43,8 @@ class Survey:
     namespaces: dict[str, Object] = field(default_factory=dict)
     users: dict[str, dict[str, list[Object]]] = field(default_factory=dict)
     claims: list[Claim] = field(default_factory=list)
-    # The snapshot class of those that can only be read from a snapshot, by namespace and name.
-    snapshots: dict[tuple[str, str], str] = field(default_factory=dict)
+    # How those are read whose data goes along, by namespace and name.
+    readings: dict[tuple[str, str], Reading] = field(default_factory=dict)
     collected: Collected = field(default_factory=lambda: Collected([], []))
     checks: list[Result] = field(default_factory=list)
 
@@ -70,6 +71,7 @@ def plan(pair: ClusterPair, spec: Spec) -> Plan:
             "access_modes": claim.access_modes,
             "volume_mode": claim.mode,
             "phase": claim.phase,
+            **_read_from(found.readings.get((claim.namespace, claim.name))),
         }
         for claim in found.claims
     ]
@@ -93,7 +95,7 @@ def begin(migration: Migration, lease: Lease) -> None:
         if claim.is_bound and migration.include_volumes
     ]
     for volume in volumes:
-        volume.snapshot_class = found.snapshots.get((volume.namespace, volume.claim), "")
+        volume.snapshot_class = found.readings[volume.namespace, volume.claim].snapshot_class
     with transaction.atomic():
         lease.renew()
         MigrationVolume.objects.bulk_create(volumes, ignore_conflicts=True)
@@ -141,7 +143,7 @@ def _source(side: Side, wanted: Wanted, context: Context, found: Survey) -> bool
             found.users[name] = users_of_claims(connection, name) if claims and spec.include_volumes else {}
             own, carried = found.namespaces[name], found.carried(name, spec)
             found.checks += checks.powers(connection, side, own, name, carried, found.users[name])
-            found.snapshots |= snapshots.needed(offer, carried, found.users[name])
+            found.readings |= snapshots.readings(offer, carried, found.users[name], spec.volume_snapshots)
         if spec.include_volumes:
             found.checks += checks.unbound(found.claims)
         if spec.include_resources:
@@ -170,7 +172,16 @@ def _transformed(wanted: Wanted, collected: Collected) -> tuple[list[Object], li
     return planned, [*wrong, *checks.idle_rules(wanted.spec, collected)]
 
 
+def _read_from(reading: Reading | None) -> dict[str, str]:
+    """What a plan says of how a claim's data is read."""
+    if reading is None:
+        return {"read_from": "", "snapshot_class": "", "why_live": ""}
+    read_from = "snapshot" if reading.snapshot_class else "live"
+    return {"read_from": read_from, "snapshot_class": reading.snapshot_class, "why_live": reading.why_live}
+
+
 def _wanted_claim(claim: Claim, wanted: Wanted, found: Survey) -> WantedClaim:
+    reading = found.readings.get((claim.namespace, claim.name), Reading())
     modes = wanted.spec.access_mode_mapping
     return WantedClaim(
         namespace=wanted.spec.namespace_for(claim.namespace),
@@ -182,7 +193,8 @@ def _wanted_claim(claim: Claim, wanted: Wanted, found: Survey) -> WantedClaim:
         with_data=claim.is_bound and wanted.spec.include_volumes,
         source=claim.raw,
         users=tuple(found.users[claim.namespace].get(claim.name, ())),
-        snapshot_class=found.snapshots.get((claim.namespace, claim.name), ""),
+        snapshot_class=reading.snapshot_class,
+        why_live=reading.why_live,
     )
 
 

@@ -8,6 +8,7 @@ from migrations_app.resources.preflight.context import CLASSES, Context, Object,
 from migrations_app.resources.preflight.facts import Unreadable
 from migrations_app.resources.preflight.result import Check, Result, counted, listed
 from migrations_app.resources.references import items, section
+from migrations_app.resources.spec import VolumeSnapshots
 
 CONSISTENCY = Check("volume-consistency", "Volumes that are written to while they are read")
 HELD = Check("volume-held", "Volumes that another pod can read")
@@ -17,7 +18,8 @@ SCALED = {"ReplicaSet": "deployment", "StatefulSet": "statefulset", "Replication
 
 def consistency(context: Context) -> Iterator[Result]:
     """Claims that running pods write to."""
-    carried = [each for each in context.claims if each.with_data]
+    still = [each for each in context.claims if each.with_data and each.snapshot_class]
+    carried = [each for each in context.claims if each.with_data and not each.snapshot_class]
     quiet = 0
     for claim in carried:
         writers = [pod for pod in claim.users if _writes(pod, claim)]
@@ -32,8 +34,15 @@ def consistency(context: Context) -> Iterator[Result]:
             f"{_snapshots(context, claim)}",
             [claim.label, *names],
             why="A database may find files on the destination that do not go together, as after a crash or worse.",
-            remedy="Stop the application first where that matters, and start it again when its volumes have arrived.",
+            remedy=_remedy(context),
             command=_stop(context, writers),
+        )
+    if still:
+        several = " Those of several volumes are taken right after one another." if len(still) > 1 else ""
+        yield CONSISTENCY.passed(
+            f"{counted(len(still), 'claim')} {'is' if len(still) == 1 else 'are'} read from a snapshot: all of it is "
+            f"of one moment, as after a power cut.{several}",
+            [each.label for each in still],
         )
     if quiet:
         yield CONSISTENCY.passed(f"Nobody writes to {counted(quiet, 'claim')} while data is read.")
@@ -70,7 +79,15 @@ def _snapshots(context: Context, claim: WantedClaim) -> str:
         return "Whether its driver can take snapshots is not known."
     if not classes:
         return "Its driver offers no snapshots."
-    return f"Its driver can take snapshots (class {listed(classes)}), which the movers do not use."
+    said = f"Its driver can take snapshots (class {listed(classes)}), but it is read live"
+    return f"{said}: {claim.why_live}." if claim.why_live else f"{said}."
+
+
+def _remedy(context: Context) -> str:
+    stop = "Stop the application first where that matters, and start it again when its volumes have arrived."
+    if context.spec.volume_snapshots == VolumeSnapshots.WHENEVER_POSSIBLE:
+        return stop
+    return f"{stop} Or let volumes be read from snapshots whenever that is possible."
 
 
 def _stop(context: Context, writers: list[Object]) -> str:
@@ -104,7 +121,8 @@ def held(context: Context) -> Iterator[Result]:
                 )
                 continue
             yield HELD.failure(
-                f"{said}: no second pod can read it, and no snapshot of it can be taken.",
+                f"{said}: no second pod can read it, and no snapshot of it can be taken"
+                f"{f' ({claim.why_live})' if claim.why_live else ''}.",
                 objects,
                 why="The mover's pod would wait until the other one ends.",
                 remedy="Scale its workload to zero for the time of the migration, or give its driver a "

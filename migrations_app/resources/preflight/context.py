@@ -37,6 +37,7 @@ class WantedClaim:
     users: tuple[Object, ...] = ()
     # Of the snapshot that the engine reads instead, where it can; empty where it reads the claim itself.
     snapshot_class: str = ""
+    why_live: str = ""
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
