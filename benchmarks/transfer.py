@@ -16,6 +16,7 @@ import os
 import platform
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -148,6 +149,19 @@ def summary(name: str, carried: list[Carried]) -> Result:
     }
 
 
+def second_passes(options: argparse.Namespace, result: Result, store: Bucket, folder: Path) -> None:
+    """Once, and where they are wanted."""
+    if not options.no_passes and "passes" not in result:
+        result["passes"] = passes.measure(store, folder, options.scale, restic="restic" in result["peers"])
+        keep(options, result)
+
+
+def keep(options: argparse.Namespace, result: Result) -> None:
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
 def main() -> None:
     options = arguments()
     given = nullcontext(str(options.folder)) if options.folder else tempfile.TemporaryDirectory(prefix="kubemotion-")
@@ -159,23 +173,25 @@ def main() -> None:
             "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.system()},
             "scale": options.scale,
             "rounds": options.rounds,
+            "load_average_at_begin": round(os.getloadavg()[0], 2),
             "page_cache_dropped": settle(),
             "peers": {peer: contestants.version(peer) for peer in options.peers if peer not in missing},
             "not_installed": missing,
-            "ceilings": ceilings.measure(store, folder, max(64, int(2048 * options.scale))),
+            "ceilings": ceilings.measure(store, folder, max(64, int(1024 * options.scale))),
             "trees": {},
         }
         print(f"ceilings in MB/s: {result['ceilings']}", flush=True)
-        for name in options.trees:
+        # The longest comes last; whatever is there is kept at once.
+        for name in sorted(options.trees, key=lambda each: each == "million"):
+            if name == "million":
+                second_passes(options, result, store, folder)
             result["trees"][name] = one_tree(name, options, store, folder, result["ceilings"])
-        if not options.no_passes:
-            result["passes"] = passes.measure(store, folder, options.scale, restic="restic" in result["peers"])
-        for left in ("source", "target", "logs"):
-            shutil.rmtree(folder / left, ignore_errors=True)
+            keep(options, result)
+        second_passes(options, result, store, folder)
+        keep(options, result)
+        left = ("source", "target", "logs", "restic", contestants.PUT_ASIDE)
+        subprocess.run(["rm", "-rf", *(str(folder / each) for each in left)], check=True)
         print(table.of(result))
-        if options.json:
-            options.json.parent.mkdir(parents=True, exist_ok=True)
-            options.json.write_text(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from types import FrameType
 from typing import Any
 
 from mover import settings as mover_settings
+from mover.buffers import keep_freed_memory
 from mover.clean import clean
 from mover.errors import MoverError, Stopped, UsageError
 from mover.gc import collect_garbage
@@ -125,6 +126,7 @@ if __name__ == "__main__":
     # What was loaded stays, and what is made is rarely part of a cycle: the search costs more than it finds.
     gc.freeze()
     gc.set_threshold(_ALLOCATIONS_PER_SEARCH)
+    keep_freed_memory()
     status = main()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -24,6 +24,8 @@ from mover.s3 import Body, Client
 OBJECT_BYTES = 8 << 20
 THREADS = 8
 PIECE_BYTES = 1 << 20
+# Ways to keep a disk busy: bytes per request, requests at once.
+WAYS = ((1 << 20, 8), (4 << 20, 4), (8 << 20, 8))
 
 
 def _rate(size: int, work: Callable[[], Any]) -> float:
@@ -40,67 +42,70 @@ def _buffer(size: int) -> memoryview:
     return view
 
 
+_ROOMS = [_buffer(max(piece for piece, _ in WAYS)) for _ in range(max(threads for _, threads in WAYS))]
+
+
 def _spread(work: Callable[[int], None], count: int, threads: int = THREADS) -> None:
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(work, range(count)))
 
 
 class _Disk:
-    """Three ways to move one file's bytes, with some requests on their way at once."""
+    """Three ways to move one file's bytes: the best rate of each, of several ways to ask for them."""
 
     def __init__(self, folder: Path, size: int, flags: int) -> None:
         self._path, self._copy = folder / "ceiling", folder / "ceiling-copy"
         self._size, self._flags = size, flags
-        self._count = size // PIECE_BYTES
 
-    def _each(self, work: Callable[[memoryview, int], None], threads: int = 4) -> None:
-        rooms = [_buffer(PIECE_BYTES) for _ in range(threads)]
+    def _each(self, way: tuple[int, int], work: Callable[[memoryview, int], None]) -> None:
+        piece, threads = way
 
         def part(thread: int) -> None:
-            for number in range(thread, self._count, threads):
-                work(rooms[thread], number * PIECE_BYTES)
+            room = _ROOMS[thread][:piece]
+            for number in range(thread, self._size // piece, threads):
+                work(room, number * piece)
 
         _spread(part, threads, threads)
 
     def _opened(self, path: Path, flags: int) -> int:
         return os.open(path, flags | self._flags, 0o600)
 
-    def write(self) -> None:
+    def write(self, way: tuple[int, int]) -> None:
         handle = self._opened(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        self._each(lambda room, at: _all(os.pwrite(handle, room, at)))
+        self._each(way, lambda room, at: _all(os.pwrite(handle, room, at), room))
         os.fsync(handle)
         os.close(handle)
 
-    def read(self) -> None:
+    def read(self, way: tuple[int, int]) -> None:
         handle = self._opened(self._path, os.O_RDONLY)
-        self._each(lambda room, at: _all(os.preadv(handle, [room], at)))
+        self._each(way, lambda room, at: _all(os.preadv(handle, [room], at), room))
         os.close(handle)
 
-    def copy(self) -> None:
+    def copy(self, way: tuple[int, int]) -> None:
         source = self._opened(self._path, os.O_RDONLY)
         target = self._opened(self._copy, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
 
         def piece(room: memoryview, at: int) -> None:
-            _all(os.preadv(source, [room], at))
-            _all(os.pwrite(target, room, at))
+            _all(os.preadv(source, [room], at), room)
+            _all(os.pwrite(target, room, at), room)
 
-        self._each(piece)
+        self._each(way, piece)
         os.fsync(target)
         os.close(source)
         os.close(target)
 
-    def remove(self) -> None:
+    def rates(self) -> dict[str, float]:
+        found = {
+            name: max(_rate(self._size, functools.partial(getattr(self, name), way)) for way in WAYS)
+            for name in ("write", "read", "copy")
+        }
         self._path.unlink()
         self._copy.unlink()
-
-    def rates(self) -> dict[str, float]:
-        found = {name: _rate(self._size, getattr(self, name)) for name in ("write", "read", "copy")}
-        self.remove()
         return found
 
 
-def _all(count: int) -> None:
-    assert count == PIECE_BYTES
+def _all(count: int, room: memoryview) -> None:
+    assert count == len(room)
 
 
 def _drained(body: Body) -> None:
@@ -156,7 +161,7 @@ def least_seconds(ceilings: Mapping[str, Any], carried: int, stored: int) -> flo
 
 def measure(bucket: Bucket, folder: Path, megabytes: int) -> dict[str, Any]:
     """Disk and store, one way and both ways at once."""
-    size = megabytes << 20
+    size = (megabytes << 20) // OBJECT_BYTES * OBJECT_BYTES
     count = size // OBJECT_BYTES
     piece = os.urandom(OBJECT_BYTES)
     client = bucket.fastest_client()
