@@ -21,6 +21,7 @@ from migrations_app.resources.dependencies import Key, Missing
 from migrations_app.resources.marks import key_of, type_of
 from migrations_app.resources.notes import Note
 from migrations_app.resources.once import once
+from migrations_app.resources.registrations import Suspensions, suspensions
 from migrations_app.resources.selection import CLAIMS, Chooser
 from migrations_app.resources.spec import Spec
 
@@ -67,6 +68,8 @@ class Collected:
     left_out: list[LeftOut] = field(default_factory=list)
     missing: list[Missing] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
+    # What stops operators' own kinds, where they are to be stopped.
+    suspensions: Suspensions = field(default_factory=dict)
 
 
 def collect(connection: Connection, spec: Spec) -> Collected:
@@ -75,7 +78,7 @@ def collect(connection: Connection, spec: Spec) -> Collected:
     Raises SelectorError where the selection cannot be read, KubeError when the cluster cannot be read at all.
     """
     chooser = Chooser(spec.selection)
-    found = Collected([], [])
+    found = Collected([], [], suspensions=suspensions(connection, spec))
     discovery = connection.discovery()
     found.skipped.extend(Skipped(each, SILENT) for each in discovery.unavailable)
     claims: list[Key] = []

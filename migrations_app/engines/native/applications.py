@@ -107,7 +107,7 @@ def _brought(migration: Migration, lease: Lease, connection: Connection) -> Brou
     if not migration.include_resources:
         return brought
     brought.collected = collect(connection, migration.spec())
-    options = Wanted.by(migration).options()
+    options = Wanted.by(migration).options(brought.collected.suspensions)
     pairs = []
     for obj in brought.collected.objects:
         try:

@@ -24,6 +24,7 @@ from migrations_app.resources.dry_run import Planned
 from migrations_app.resources.dry_run import dry_run as asked_of_each
 from migrations_app.resources.marks import key_of
 from migrations_app.resources.references import references
+from migrations_app.resources.registrations import suspensions
 from migrations_app.resources.rules import RuleError
 from migrations_app.resources.spec import Spec
 from migrations_app.resources.suggestions import Suggestion, unsettled
@@ -35,10 +36,10 @@ PURGED = "is deleted on the destination: an earlier migration brought it, and th
 
 def foresee(pair: ClusterPair, spec: Spec, *, migration_id: str) -> list[Foreseen]:
     """See `engines.ForeseesObjects`."""
-    options = Wanted(pair, spec, migration_id).options()
     with source_of(pair).asked() as connection:
         collected = collect(connection, spec)
         discovery = connection.discovery()
+    options = Wanted(pair, spec, migration_id).options(collected.suspensions)
     notes, missing = _by_key(collected)
     originals: dict[int, Object] = {}
     made, found = [], []
@@ -148,13 +149,14 @@ def contents(pair: ClusterPair, spec: Spec, *, migration_id: str, resource: str,
     """See `engines.ForeseesObjects`."""
     with source_of(pair).asked() as connection:
         source = _got(connection, resource, name, namespace)
+        registered = suspensions(connection, spec)
     place = spec.namespace_for(namespace) if namespace else ""
     if source is None:
         # Gone from the source: only the destination may still have it.
         with destination_of(pair).asked() as connection:
             return Contents(None, None, _got(connection, resource, name, place))
     try:
-        wanted = transformed(source, Wanted(pair, spec, migration_id).options())
+        wanted = transformed(source, Wanted(pair, spec, migration_id).options(registered))
     except RuleError:
         # Its row says which rule.
         wanted = None

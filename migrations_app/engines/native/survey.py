@@ -162,7 +162,7 @@ def _source(side: Side, wanted: Wanted, context: Context, found: Survey) -> bool
 
 def _transformed(wanted: Wanted, collected: Collected) -> tuple[list[Object], list[Result]]:
     """The objects as they are to be, and the user's rules that cannot be applied to some."""
-    options = wanted.options()
+    options = wanted.options(collected.suspensions)
     planned, wrong = [], []
     for obj in collected.objects:
         try:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from clusters.models import ClusterPair
 from migrations_app.models import Migration
+from migrations_app.resources.registrations import Suspensions
 from migrations_app.resources.spec import Spec
 from migrations_app.resources.transform import Options
 
@@ -26,5 +27,6 @@ class Wanted:
         """The destination's class for one of the source; empty means the destination's default."""
         return self.spec.storage_class_mapping.get(source_class, source_class)
 
-    def options(self) -> Options:
-        return Options(migration_id=self.migration_id, source=str(self.pair.source), spec=self.spec)
+    def options(self, suspensions: Suspensions) -> Options:
+        """How objects are transformed; the source says what stops operators' own kinds."""
+        return Options(self.migration_id, str(self.pair.source), self.spec, suspensions)

@@ -86,5 +86,5 @@ def transformed(obj: Object, options: Options) -> Object:
     metadata["labels"] = {**(metadata.get("labels") or {}), MIGRATION_LABEL: options.migration_id}
     metadata["annotations"] = {**(metadata.get("annotations") or {}), SOURCE_ANNOTATION: options.source}
     if not options.spec.start_applications:
-        stop(result)
+        stop(result, options.suspensions)
     return result

@@ -9,6 +9,7 @@ from typing import Any
 
 from migrations_app.resources import rules
 from migrations_app.resources.marks import MIGRATION_LABEL
+from migrations_app.resources.registrations import Suspensions
 from migrations_app.resources.shapes import section
 from migrations_app.resources.spec import Spec
 
@@ -17,11 +18,15 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True)
 class Options:
-    """How to transform: `spec` says what was asked for, `source` names the cluster in the mark."""
+    """How to transform: `spec` says what was asked for, `source` names the cluster in the mark.
+
+    `suspensions` say what stops operators' own kinds, where the source knows.
+    """
 
     migration_id: str
     source: str = ""
     spec: Spec = field(default_factory=lambda: Spec(namespaces=()))
+    suspensions: Suspensions = field(default_factory=dict)
 
     @property
     def storage_classes(self) -> Mapping[str, str]:

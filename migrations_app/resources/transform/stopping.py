@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from migrations_app.resources.marks import REPLICAS_ANNOTATION, SUSPENDED_ANNOTATION, type_of
+from migrations_app.resources.registrations import Suspensions
 from migrations_app.resources.shapes import section
 from migrations_app.resources.transform.options import Object
 
@@ -32,8 +33,8 @@ SUSPENDED: dict[tuple[str, str], tuple[str, int | bool | str]] = {
 PREFIX = "stork.libopenstorage.org/"
 
 
-def stop(obj: Object) -> None:
-    """Zero replicas, the count in an annotation; CronJobs suspended; operators' kinds as Stork knows them."""
+def stop(obj: Object, registered: Suspensions) -> None:
+    """Zero replicas, the count in an annotation; CronJobs suspended; operators' kinds as registered or as in Stork."""
     annotations, spec = section(obj, "metadata", "annotations"), obj.get("spec")
     if not isinstance(spec, dict):
         return
@@ -50,6 +51,9 @@ def stop(obj: Object) -> None:
             annotations[SUSPENDED_ANNOTATION] = "false"
         annotations.setdefault(SUSPENDED_ANNOTATION, "true")
         spec["suspend"] = True
+    elif told := registered.get(type_of(obj)):
+        for each in told:
+            _suspend(obj, *each)
     elif found := SUSPENDED.get(type_of(obj)):
         _suspend(obj, *found)
 
