@@ -11,6 +11,7 @@ from django.db.models import Count, Min, Q, QuerySet
 
 from migrations_app.plans.models import TROUBLED, MigrationPlan, PlannedAction, PlannedObject
 from migrations_app.resources.dry_run import PLAIN
+from migrations_app.resources.marks import named
 from migrations_app.resources.selection import BY_NAME, WITH_ITS_KIND
 
 Key = tuple[str, str, str, str]
@@ -212,9 +213,3 @@ def lacking(plan: MigrationPlan, of: Collection[int] | None = None) -> list[Lack
             if known is not None and key not in known:
                 note(told[key]["needed"], told[key]["reason"], told[key]["optional"], user)
     return sorted(found.values(), key=lambda lack: (lack.optional, lack.needed))
-
-
-def named(key: Key) -> str:
-    """`Secret cms/mysql`."""
-    _group, kind, namespace, name = key
-    return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"

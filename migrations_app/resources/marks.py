@@ -48,3 +48,9 @@ def describe(obj: dict[str, Any]) -> str:
     metadata = obj["metadata"]
     place = f"{metadata.get('namespace', '')}/{metadata['name']}"
     return f"{group}/{version}, Kind={obj['kind']} {place}"
+
+
+def named(key: tuple[str, str, str, str]) -> str:
+    """`Secret cms/mysql`, from group, kind, namespace and name."""
+    _group, kind, namespace, name = key
+    return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"

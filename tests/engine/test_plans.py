@@ -151,6 +151,11 @@ def test_a_migration_does_exactly_what_its_plan_said(estate: Estate) -> None:
     assert {(row.kind, row.name) for row in done.resources.exclude(kind="PersistentVolumeClaim")} == said
 
 
+def named(plan: MigrationPlan) -> dict[str, Any]:
+    """What preflight says of names of Services."""
+    return next(each for each in plan.checks if each["code"] == "service-names")
+
+
 def test_suggestions_are_found_taken_over_and_migrated_with(estate: Estate) -> None:
     """The blog's database is named with its namespace, which is called differently on the destination."""
     deployment = estate.on("dev").get("deployments.apps", "wordpress", "cms")
@@ -164,11 +169,14 @@ def test_suggestions_are_found_taken_over_and_migrated_with(estate: Estate) -> N
     row = found["http://search.cms.svc:9200"]
     assert (row.kind, row.name, row.after) == ("Deployment", "wordpress", f"http://search.{MAPPED}.svc:9200")
     others = [each.pk for text, each in found.items() if text != row.before]
+    assert named(plan)["status"] == "warning"
+    assert "Deployment cms/wordpress" in named(plan)["objects"]
 
     suggesting.decide(plan, SuggestionState.DISMISSED, suggestions=others, by=estate.by)
     plan = suggesting.decide(plan, SuggestionState.TAKEN, suggestions=[row.pk], by=estate.by)
     plan = computed(plan)
     assert plan.status == PlanStatus.READY
+    assert named(plan)["status"] == ("warning" if others else "pass"), "the plan was checked again"
     assert {each.pk: each.state for each in plan.suggestions.all()} == {
         row.pk: "taken", **dict.fromkeys(others, "dismissed")
     }  # fmt: skip

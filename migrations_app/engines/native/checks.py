@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from django.utils.translation import gettext as _
 
@@ -16,17 +16,19 @@ from migrations_app.engines.native.wanted import Wanted
 from migrations_app.engines.sides import Side
 from migrations_app.resources import rules
 from migrations_app.resources.collect import SILENT, Collected
-from migrations_app.resources.marks import migration_of
+from migrations_app.resources.marks import migration_of, named
 from migrations_app.resources.preflight.context import Object, label
 from migrations_app.resources.preflight.result import Check, Result, counted, listed
 from migrations_app.resources.rules import RuleError
 from migrations_app.resources.spec import Spec
+from migrations_app.resources.suggestions import Suggestion
 
 NAMESPACES = Check("namespaces", "Namespaces")
 UNBOUND = Check("unbound-claims", "Claims without data")
 KEYS = Check("mover-keys", "Keys of the movers")
 POWER = Check("mover-privileges", "Privileges of the movers")
 UNREAD = Check("collection", "Objects that can be read")
+NAMES = Check("service-names", "Names of Services in texts")
 RULES = Check("rules", "Rules that change objects")
 IN_THE_WAY = Check("claims-in-the-way", "Claims that are there already")
 Users = Mapping[str, list[Object]]
@@ -141,6 +143,24 @@ def idle_rules(spec: Spec, collected: Collected) -> Iterator[Result]:
             why="What it was to change arrives as it is.",
             remedy="Look for a misspelt kind, name, namespace or label in its conditions, or leave the rule out.",
         )
+
+
+def names_of_services(found: Sequence[Suggestion], spec: Spec) -> Iterator[Result]:
+    """Texts that name what is called differently on the destination, and that nothing changes."""
+    if not spec.namespace_mapping:
+        return
+    if not found:
+        yield NAMES.passed("No text would arrive that names a renamed namespace or a Service in one.")
+        return
+    objects = list(dict.fromkeys(named(each.key) for each in found))
+    yield NAMES.warning(
+        f"{counted(len(found), 'text')} of {counted(len(objects), 'object')} "
+        f"{'names' if len(found) == 1 else 'name'} a renamed namespace or a Service in one, and would arrive as "
+        f"{'it is' if len(found) == 1 else 'they are'}.",
+        objects,
+        why="Programs that read such a text would look for what is not there.",
+        remedy="Make a plan: it shows each text with what it would become, to be taken over as a rule or dismissed.",
+    )
 
 
 def unbound(claims: list[Claim]) -> Iterator[Result]:

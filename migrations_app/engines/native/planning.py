@@ -22,7 +22,7 @@ from migrations_app.resources.dependencies import Key
 from migrations_app.resources.diffs import differences
 from migrations_app.resources.dry_run import Planned
 from migrations_app.resources.dry_run import dry_run as asked_of_each
-from migrations_app.resources.marks import key_of
+from migrations_app.resources.marks import key_of, named
 from migrations_app.resources.references import references
 from migrations_app.resources.registrations import suspensions
 from migrations_app.resources.rules import RuleError
@@ -112,9 +112,12 @@ def _by_key(collected: Collected) -> tuple[dict[Key, list[str]], dict[Key, list[
         notes.setdefault(note.key, []).append(note.text)
     missing: dict[Key, list[dict[str, Any]]] = {}
     for each in collected.missing:
-        _group, kind, namespace, name = each.needed
-        needed = f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
-        lacking = {"key": list(each.needed), "needed": needed, "reason": each.reason, "optional": each.optional}
+        lacking = {
+            "key": list(each.needed),
+            "needed": named(each.needed),
+            "reason": each.reason,
+            "optional": each.optional,
+        }
         missing.setdefault(each.user, []).append(lacking)
     return notes, missing
 

@@ -31,6 +31,7 @@ from migrations_app.resources.preflight.result import SHOWN, Result, Verdict, fa
 from migrations_app.resources.preflight.run import preflight
 from migrations_app.resources.rules import RuleError
 from migrations_app.resources.spec import Spec
+from migrations_app.resources.suggestions import unsettled
 from migrations_app.resources.transform import transformed
 
 Object = dict[str, Any]
@@ -161,15 +162,17 @@ def _source(side: Side, wanted: Wanted, context: Context, found: Survey) -> bool
 
 
 def _transformed(wanted: Wanted, collected: Collected) -> tuple[list[Object], list[Result]]:
-    """The objects as they are to be, and the user's rules that cannot be applied to some."""
+    """The objects as they are to be, and what is to be said of that."""
     options = wanted.options(collected.suspensions)
-    planned, wrong = [], []
+    pairs, wrong = [], []
     for obj in collected.objects:
         try:
-            planned.append(transformed(obj, options))
+            pairs.append((obj, transformed(obj, options)))
         except RuleError as error:
             wrong.append(checks.rule_that_does_not_fit(obj, error))
-    return planned, [*wrong, *checks.idle_rules(wanted.spec, collected)]
+    wrong += checks.idle_rules(wanted.spec, collected)
+    wrong += checks.names_of_services(unsettled(pairs, wanted.spec), wanted.spec)
+    return [planned for _obj, planned in pairs], wrong
 
 
 def _read_from(reading: Reading | None) -> dict[str, str]:
