@@ -116,7 +116,7 @@ def two_folders() -> Iterator[tuple[Path, Path]]:
         shutil.rmtree(base)
 
 
-_relaxed = settings(
+relaxed = settings(
     max_examples=int(os.environ.get("MOVER_TEST_TREES", "15")),
     deadline=None,
     # Shrinking a tree takes minutes; the seed and the differing path say enough.
@@ -125,7 +125,7 @@ _relaxed = settings(
 )
 
 
-@_relaxed
+@relaxed
 @given(volumes)
 def test_a_random_tree_comes_out_the_same(s3: RunningS3, volume: tuple) -> None:
     bench = new_bench(s3)
@@ -141,7 +141,7 @@ def test_a_random_tree_comes_out_the_same(s3: RunningS3, volume: tuple) -> None:
 
 
 @pytest.mark.parametrize("later_pass", [False, True], ids=["restored once", "restored twice"])
-@_relaxed
+@relaxed
 @given(volumes, volumes)
 def test_a_tree_that_was_changed_is_pushed_again_as_it_is_now(
     s3: RunningS3, later_pass: bool, first: tuple, second: tuple

@@ -1,6 +1,7 @@
-"""`python -m tests.mover.torture FOLDER` makes a tree of everything that is awkward to carry.
+"""`python -m tests.mover.torture make FOLDER` makes a tree of everything that is awkward to carry.
 
-What this process or the file system does not allow is left out, and told.
+What this process or the file system does not allow is left out, and told. `python -m tests.mover.torture compare ONE
+OTHER` says in what two trees differ, without the mover's own code; its status is 1 when they do.
 """
 
 from __future__ import annotations
@@ -8,12 +9,13 @@ from __future__ import annotations
 import argparse
 import functools
 import os
+import stat
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.mover.trees import plausible_tree, random_bytes
+from tests.mover.trees import differences, holes, plausible_tree, random_bytes
 
 MEBIBYTE = 1 << 20
 NAMES = (
@@ -206,6 +208,8 @@ def _special(folder: bytes, missing: list[str]) -> None:
     ):
         _allowed(missing, "a device", functools.partial(os.mknod, folder + b"/" + name, kind, device))
     os.mkdir(folder + b"/empty folder")
+    # It cannot be carried, and has to be told of.
+    os.mknod(folder + b"/socket", stat.S_IFSOCK | 0o600)
 
 
 def _times(folder: bytes, _: list[str] | None = None) -> None:
@@ -243,16 +247,32 @@ _PARTS: dict[str, Callable[[bytes, list[str]], None]] = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Make the tree where it was asked for; the exit status."""
+    """Make the tree where it was asked for, or compare two; the exit status."""
     parser = argparse.ArgumentParser(prog="torture", description=__doc__)
-    parser.add_argument("folder", metavar="FOLDER", type=Path)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("make", help="make the tree").add_argument("folder", metavar="FOLDER", type=Path)
+    comparing = commands.add_parser("compare", help="say in what two trees differ")
+    comparing.add_argument("one", metavar="ONE", type=Path)
+    comparing.add_argument("other", metavar="OTHER", type=Path)
     given = parser.parse_args(arguments)
+    if given.command == "compare":
+        found = [*differences(given.one, given.other), *other_holes(given.one, given.other)]
+        for line in found:
+            print(line)
+        return 1 if found else 0
     if given.folder.exists() and any(given.folder.iterdir()):
         sys.stderr.write(f"{given.folder} is not empty.\n")
         return 2
     for what in make(given.folder):
         print(f"left out: {what}")
     return 0
+
+
+def other_holes(one: Path, other: Path) -> Iterator[str]:
+    """Files that are sparse here and there in other places, a line each."""
+    for path in sorted((one / "sparse").glob("*")):
+        if holes(path) != holes(other / "sparse" / path.name):
+            yield f"sparse/{path.name} has other holes"
 
 
 if __name__ == "__main__":

@@ -3,62 +3,85 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 
 def everything(root: Path) -> dict[bytes, Any]:
-    """All that must survive, by path; names that share an inode tell of each other."""
-    base = os.fsencode(root)
+    """All that must survive, by path, however long; names that share an inode tell of each other. No sockets."""
     found: dict[bytes, Any] = {}
     inodes: dict[tuple[int, int], list[bytes]] = {}
-    pending = [b""]
-    while pending:
-        relative = pending.pop()
-        path = base + b"/" + relative if relative else base
-        status = os.lstat(path)
+
+    def visit(folder: int, name: bytes, relative: bytes) -> None:
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
         kind = stat.S_IFMT(status.st_mode)
+        if kind == stat.S_IFSOCK:
+            return
+        # Attributes are not read beside an open folder, and a whole path may be too long.
+        near = b"/proc/self/fd/%d/%s" % (folder, name)
         details: dict[str, Any] = {
             "kind": kind,
             "mode": stat.S_IMODE(status.st_mode),
             "owner": (status.st_uid, status.st_gid),
             "mtime": status.st_mtime_ns,
             "xattrs": {
-                name: os.getxattr(path, name, follow_symlinks=False)
-                for name in os.listxattr(path, follow_symlinks=False)
-                if name != "security.selinux"
+                each: os.getxattr(near, each, follow_symlinks=False)
+                for each in os.listxattr(near, follow_symlinks=False)
+                if each != "security.selinux"
             },
         }
+        found[relative] = details
+        if kind != stat.S_IFDIR and status.st_nlink > 1:
+            inodes.setdefault((status.st_dev, status.st_ino), []).append(relative)
         if kind == stat.S_IFREG:
-            with open(path, "rb") as file:
+            with open(near, "rb") as file:
                 details["content"] = hashlib.file_digest(file, "sha256").hexdigest()
             details["size"] = status.st_size
         elif kind == stat.S_IFLNK:
-            details["target"] = os.readlink(path)
+            details["target"] = os.readlink(name, dir_fd=folder)
         elif kind in (stat.S_IFCHR, stat.S_IFBLK):
             details["device"] = status.st_rdev
         elif kind == stat.S_IFDIR:
-            names = os.listdir(path)
-            if not relative:
-                names = [name for name in names if name not in (b"lost+found", b".kubemotion-mover")]
-            pending += [relative + b"/" + name if relative else name for name in names]
-        if kind != stat.S_IFDIR and status.st_nlink > 1:
-            inodes.setdefault((status.st_dev, status.st_ino), []).append(relative)
-        found[relative] = details
+            here = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+            try:
+                for each in map(os.fsencode, os.listdir(here)):
+                    if relative or each not in (b"lost+found", b".kubemotion-mover"):
+                        visit(here, each, relative + b"/" + each if relative else each)
+            finally:
+                os.close(here)
+
+    handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        visit(handle, b".", b"")
+    finally:
+        os.close(handle)
     for names in inodes.values():
         for name in names:
-            found[name]["same as"] = tuple(sorted(names))
+            found[name]["same as"] = (min(names), len(names))
     return found
+
+
+def differences(one: Path, other: Path) -> Iterator[str]:
+    """In what two trees differ, a line each."""
+    left, right = everything(one), everything(other)
+    for path in sorted(left.keys() | right.keys()):
+        name = path.decode("utf-8", "backslashreplace") or "."
+        if path not in left or path not in right:
+            yield f"{name} is only in {one if path in left else other}"
+            continue
+        for what in sorted(left[path].keys() | right[path].keys()):
+            if left[path].get(what) != right[path].get(what):
+                yield f"{name} has another {what}: {left[path].get(what)} and {right[path].get(what)}"
 
 
 def assert_same(source: Path, destination: Path) -> None:
     """Both trees are the same in everything that must survive."""
-    left, right = everything(source), everything(destination)
-    assert sorted(left) == sorted(right)
-    for path in left:
-        assert left[path] == right[path], path
+    found = list(itertools.islice(differences(source, destination), 5))
+    assert not found, "\n".join(found)
 
 
 def holes(path: Path) -> list[tuple[int, int]]:
