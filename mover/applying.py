@@ -10,7 +10,7 @@ from mover.blocks import CHUNK_BYTES, HOLE, ZEROS, ContentDigest, content_digest
 from mover.crypto import VolumeKeys
 from mover.destination import Destination
 from mover.entries import DIRECTORY, FILE, HARD_LINK, VOID, Entry, Record, decode_bytes, from_record, join, readable
-from mover.errors import IntegrityError
+from mover.errors import PUSH_ANEW, IntegrityError
 from mover.fetching import Fetcher, PackJob
 from mover.jobs import Jobs
 from mover.journal import CONTINUE, END, LEAVE
@@ -197,7 +197,7 @@ class Applier:
     def _inconsistent(self, target: Target) -> IntegrityError:
         return IntegrityError(
             f"The journal of volume {self._destination.label} lists other chunks for {readable(target.path)} than "
-            "its content consists of. Clean the volume's prefix and push again.",
+            f"its content consists of. {PUSH_ANEW}",
             code="journal-inconsistent",
         )
 

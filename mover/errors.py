@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+# What helps against damage in the object store. A migration has a prefix of its own, so that a new one begins anew.
+PUSH_ANEW = "Start a new migration, or run `mover clean` and push again."
+
 
 class MoverError(Exception):
     """An expected failure: `code` is for programs, the message for people.

@@ -11,7 +11,7 @@ from mover.blocks import LONGEST_BLOCK, unseal
 from mover.buffers import kept
 from mover.crypto import OVERHEAD, NotAuthentic, VolumeKeys
 from mover.entries import decode_bytes, readable
-from mover.errors import IntegrityError
+from mover.errors import PUSH_ANEW, IntegrityError
 from mover.journal import pack_name
 from mover.objectstore import ObjectStore
 from mover.pace import Pace
@@ -129,7 +129,12 @@ class Fetcher:
                 raise self._failure(job, left[0], "pack-missing", "is missing")
             attempts = attempts + 1 if len(left) == before else 1
             if left and attempts == _ATTEMPTS:
-                raise self._failure(job, left[0], "block-not-authentic", "cannot be authenticated: it was altered")
+                raise self._failure(
+                    job,
+                    left[0],
+                    "block-not-authentic",
+                    "cannot be authenticated: it was altered, in the store or on the way",
+                )
 
     def _received(self, body: Body, block: WantedBlock, *, skip: int) -> memoryview | None:
         """A block as it is stored, valid until this thread's next call; None when the body ends before it does."""
@@ -173,8 +178,7 @@ class Fetcher:
         some = ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
         return IntegrityError(
             f"Object {pack_name(job.run, job.number)} of volume {self._label} {what} (block {block.number}, at byte "
-            f"{block.begin}); it belongs to {some}. Nothing of that block was restored. "
-            "Clean the volume's prefix and push again.",
+            f"{block.begin}); it belongs to {some}. Nothing of that block was restored. " + PUSH_ANEW,
             code=code,
         )
 

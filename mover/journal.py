@@ -20,7 +20,7 @@ from blake3 import blake3
 
 from mover.crypto import DIGEST_BYTES, NotAuthentic, VolumeKeys
 from mover.entries import DIRECTORY, FILE, VOID, Entry, Record, decode_bytes, from_record
-from mover.errors import IntegrityError
+from mover.errors import PUSH_ANEW, IntegrityError
 from mover.objectstore import ObjectStore
 
 FORMAT = 1
@@ -78,8 +78,8 @@ def read_manifest(store: ObjectStore, keys: VolumeKeys, run: str, volume: str) -
                 manifest: dict[str, Any] = json.loads(keys.run(run).open_manifest(body[len(MANIFEST_MAGIC) :]))
                 return manifest
     raise IntegrityError(
-        f"The manifest {manifest_name(run)} of volume {volume} cannot be authenticated: it was altered, or sealed "
-        "with another key. Clean the volume's prefix and push again; if the data key is wrong, correct it.",
+        f"The manifest {manifest_name(run)} of volume {volume} cannot be authenticated: it was altered in the store "
+        f"or on the way, or sealed with another key. {PUSH_ANEW} If the data key is wrong, correct it.",
         code="manifest-not-authentic",
     )
 
@@ -145,9 +145,9 @@ class JournalReader:
             body = None
             if attempt == 3:
                 raise IntegrityError(
-                    f"Journal segment {name} of volume {self._volume} cannot be authenticated: it was altered, it "
-                    f"does not follow segment {number - 1}, or it was sealed with another key. Nothing of it was used. "
-                    "Clean the volume's prefix and push again; if the data key is wrong, correct it.",
+                    f"Journal segment {name} of volume {self._volume} cannot be authenticated: it was altered in "
+                    f"the store or on the way, it does not follow segment {number - 1}, or it was sealed with another "
+                    f"key. Nothing of it was used. {PUSH_ANEW} If the data key is wrong, correct it.",
                     code="journal-not-authentic",
                 )
         return None
