@@ -11,7 +11,30 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-LISTS = {"clusters": "cluster", "object-stores": "object-store", "pairs": "pair", "migrations": "migration"}
+LISTS = {
+    "clusters": "cluster",
+    "object-stores": "object-store",
+    "pairs": "pair",
+    "transformations": "transformation",
+    "migrations": "migration",
+}
+# What the pages of a pair that Portworx and Stork serve are called below its address.
+OF_PORTWORX = {
+    "schedules/": "schedules",
+    "schedules/add/": "schedule-add",
+    "schedule-policies/add/": "schedule-policy-add",
+    "rules/add/": "rule-add",
+    "import-migrations/": "migration-import",
+    "take-down/": "pair-take-down",
+}
+RULES = """\
+- conditions: {kinds: [deployments.apps], namespaces: [cms]}
+  mergePatches:
+    - spec: {revisionHistoryLimit: 3}
+- conditions: {kinds: [configmaps], names: [nowhere]}
+  mergePatches:
+    - data: {colour: blue}
+"""
 # The longest that a migration of the demo's estate may take.
 MIGRATION_MS = 300_000
 TALLEST = 6000
@@ -46,7 +69,9 @@ def take(address: str, *, user: str, password: str, folder: Path) -> None:
         for look in LOOKS:
             with _signed_in(browser, address, look, user, password, folder / look.name) as (page, shoot):
                 if look is LOOKS[0]:
+                    _write_rules(page, address, shoot)
                     _migrate(page, address, shoot)
+                    _plan(page, address, shoot)
                 _every_page(page, address, shoot)
         browser.close()
 
@@ -106,6 +131,81 @@ def _migrate(page: Page, address: str, shoot: Callable[[str], None]) -> None:
     page.wait_for_selector("#migration-facts[data-status=Successful]", timeout=MIGRATION_MS)
 
 
+def _write_rules(page: Page, address: str, shoot: Callable[[str], None]) -> None:
+    """Rules under a name, tried on an object of the source."""
+    page.goto(f"{address}/transformations/")
+    shoot("transformation-list-empty")
+    page.goto(f"{address}/transformations/add/")
+    page.fill("#id_name", "moved")
+    page.fill("#id_source", RULES)
+    for name, value in (
+        ("cluster", "dev"),
+        ("namespace", "cms"),
+        ("resource", "deployments.apps"),
+        ("object", "mysql"),
+    ):
+        place = page.locator(f"#preview-{name}")
+        place.wait_for()
+        place.select_option(label=value)
+    page.wait_for_selector("#preview .kmw-unified")
+    shoot("transformation-preview")
+    page.click("form[method=post] button[type=submit].pf-m-primary >> nth=0")
+    page.wait_for_url(f"{address}/transformations/*-*/")
+
+
+def _plan(page: Page, address: str, shoot: Callable[[str], None]) -> None:
+    """Plans after the migration: one that would change what it brought, and one into a namespace of another name."""
+    for name, mapping in (("again", ""), ("elsewhere", "cms = cms-blue")):
+        page.goto(f"{address}/migrations/new/")
+        page.check("input[name=namespaces][value=cms]")
+        page.evaluate("document.querySelectorAll('#migration-form details').forEach(each => each.open = true)")
+        page.fill("#id_name", name)
+        page.fill("#id_namespace_mapping", mapping)
+        page.check("input[name=transformations][value=moved]")
+        shoot(f"migration-new-options-{name}")
+        page.click("button[value=plan-objects]")
+        page.wait_for_url(f"{address}/plans/*-*/")
+        page.wait_for_selector("#plan-progress", state="detached", timeout=MIGRATION_MS)
+
+
+def _plans(page: Page, address: str, shoot: Callable[[str], None]) -> None:
+    page.goto(f"{address}/plans/")
+    shoot("plan-list")
+    page.click("tbody th a:text-is('elsewhere')")
+    page.wait_for_url(f"{address}/plans/*-*/")
+    shoot("plan-elsewhere")
+    page.goto(f"{page.url}suggestions/")
+    shoot("plan-suggestions")
+    page.goto(f"{address}/plans/")
+    page.click("tbody th a:text-is('again')")
+    page.wait_for_url(f"{address}/plans/*-*/")
+    plan = page.url
+    page.goto(f"{plan}?resource=deployments.apps")
+    shoot("plan-detail")
+    page.goto(f"{address}{page.get_attribute('.kmw-rows tbody th a >> nth=0', 'href')}")
+    shoot("plan-object")
+    page.goto(f"{page.url}yaml/")
+    shoot("plan-object-yaml")
+    page.goto(f"{plan}remove/")
+    shoot("plan-remove")
+
+
+def _pair_by_portworx(page: Page, address: str, shoot: Callable[[str], None]) -> None:
+    page.goto(f"{address}/pairs/import/")
+    shoot("pair-import")
+    page.goto(f"{address}/pairs/")
+    page.click("tbody th a:text-is('dev-to-prod-portworx')")
+    page.wait_for_url(f"{address}/pairs/*-*/")
+    shoot("pair-by-portworx")
+    pair = page.url
+    for path, name in OF_PORTWORX.items():
+        page.goto(f"{pair}{path}")
+        shoot(name)
+    page.goto(f"{address}/migrations/new/?pair={pair.rstrip('/').rpartition('/')[2]}")
+    page.evaluate("document.querySelectorAll('#migration-form details').forEach(each => each.open = true)")
+    shoot("migration-new-by-portworx")
+
+
 def _every_page(page: Page, address: str, shoot: Callable[[str], None]) -> None:
     page.goto(f"{address}/")
     shoot("dashboard")
@@ -119,6 +219,9 @@ def _every_page(page: Page, address: str, shoot: Callable[[str], None]) -> None:
         if name == "migration":
             page.goto(f"{detail}events/?fold=1")
             shoot("migration-events-folded")
+            for action in ("roll-back", "remove"):
+                page.goto(f"{detail}{action}/")
+                shoot(f"migration-{action}-question")
             page.goto(f"{address}/migrations/new/")
             shoot("migration-new")
             continue
@@ -127,6 +230,11 @@ def _every_page(page: Page, address: str, shoot: Callable[[str], None]) -> None:
             shoot(f"{name}-{action}")
         page.goto(f"{address}/{path}/add/")
         shoot(f"{name}-add")
+        for part in ("volumes", "credentials") if name == "cluster" else ():
+            page.goto(f"{detail}{part}/")
+            shoot(f"cluster-{part}")
+    _plans(page, address, shoot)
+    _pair_by_portworx(page, address, shoot)
     for path in ("history", "account", "teams"):
         page.goto(f"{address}/{path}/")
         shoot(path)
