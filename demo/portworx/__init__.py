@@ -7,6 +7,7 @@
     stork.py                   Stork: pairing.py and migrating.py take the steps, recorder.py tells of them
     scheduling.py, policies.py   MigrationSchedules, and when their policies are due
     actions.py, activation.py    failover and failback
+    transforming.py   ResourceTransformations
     collecting.py, preparing.py, applying.py   what Stork takes along, changes, and writes to the destination
 """
 

@@ -24,6 +24,7 @@ from demo.portworx.recorder import Recorder
 from demo.portworx.remote import ConfigError, Remote, RemoteError
 from demo.portworx.rules import RuleError, run_rule
 from demo.portworx.transfers import Transfer
+from demo.portworx.transforming import transform
 
 if TYPE_CHECKING:
     from demo.cluster.api import ClusterAPI
@@ -371,7 +372,11 @@ async def _applications(run: Run, namespaces: list[str]) -> None:
     collected = collect(run.api, run.spec, there)
     run.status["resources"] = [_entry(info, obj, "InProgress", "") for info, obj in collected]
     run.save()
-    prepared = [(info, prepare(run.api, info, obj, run.migration, there)) for info, obj in collected]
+    prepared = []
+    for info, obj in collected:
+        entry = next(each for each in run.status["resources"] if _is_of(each, info, obj))
+        entry["transformedBy"] = transform(run.api, info, obj, run.spec["transformSpecs"] or [])
+        prepared.append((info, prepare(run.api, info, obj, run.migration, there)))
     try:
         await _prepare_destination(run, remote, there, collected)
         await _apply_all(run, remote, prepared)
@@ -454,6 +459,12 @@ async def _finish_volume(run: Run, remote: Remote, info: ResourceInfo, volume: O
         _note(run, info, volume, "Failed", f"Error updating StorageClass on PV: {refusal}")
 
 
+def _is_of(entry: Object, info: ResourceInfo, obj: Object) -> bool:
+    """Whether the status's entry is the object's."""
+    mine = _entry(info, obj, "", "")
+    return all(entry[field] == mine[field] for field in ("group", "kind", "name", "namespace"))
+
+
 def _outcome(run: Run, info: ResourceInfo, obj: Object) -> str:
     """What the status says of an object."""
     name = obj["metadata"]["name"]
@@ -478,10 +489,9 @@ def _entry(info: ResourceInfo, obj: Object, status: str, reason: str) -> Object:
 def _note(run: Run, info: ResourceInfo, obj: Object, status: str, reason: str) -> None:
     """Put the outcome into the status, and tell it by an event."""
     entry = _entry(info, obj, status, reason)
-    identity = ("group", "kind", "name", "namespace")
     for each in run.status["resources"]:
-        if all(each[field] == entry[field] for field in identity):
-            each |= entry
+        if _is_of(each, info, obj):
+            each |= {"status": status, "reason": reason}
     message = f"{info.group}/{info.version}, Kind={info.kind} {entry['namespace']}/{entry['name']}: {reason}"
     run.recorder.record(run.migration, "Normal" if status == "Successful" else "Warning", status, message)
 

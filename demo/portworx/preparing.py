@@ -51,7 +51,7 @@ def prepare(api: ClusterAPI, info: ResourceInfo, obj: Object, migration: Object,
     match info.kind:
         case "Service":
             if not spec["skipServiceUpdate"]:
-                _service(made)
+                without_addresses(made)
         case "PersistentVolume":
             _volume(made)
         case "ClusterRoleBinding":
@@ -68,7 +68,8 @@ def _annotations(obj: Object) -> Object:
     return found
 
 
-def _service(service: Object) -> None:
+def without_addresses(service: Object) -> None:
+    """Leave what the source gave the Service to the destination to give; in place."""
     if _annotations(service).get(PREFIX + "skip-modify-resource") == "true":
         return
     spec = service["spec"]

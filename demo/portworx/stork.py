@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from demo.cluster.api import APIError
 from demo.cluster.controllers.loop import key_of
-from demo.portworx import actions, migrating, pairing, scheduling
+from demo.portworx import actions, migrating, pairing, scheduling, transforming
 from demo.portworx.pace import RETRY_SECONDS
 from demo.portworx.recorder import Recorder
 from demo.portworx.transfers import Transfer
@@ -26,6 +26,7 @@ SIMPLE = {
     pairing.PAIRS: pairing.reconcile,
     scheduling.SCHEDULES: scheduling.reconcile,
     actions.ACTIONS: actions.reconcile,
+    transforming.TRANSFORMATIONS: transforming.reconcile,
 }
 
 
@@ -41,7 +42,7 @@ class Stork:
 
     async def run(self) -> None:
         """Follow all kinds for ever; on cancellation end what runs."""
-        changes = self._api.subscribe(pairing.PAIRS, migrating.MIGRATIONS, scheduling.SCHEDULES, actions.ACTIONS)
+        changes = self._api.subscribe(migrating.MIGRATIONS, *SIMPLE)
         try:
             while True:
                 _kind, name, obj = await changes.get()

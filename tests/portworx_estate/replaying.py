@@ -63,7 +63,7 @@ def plant(api: ClusterAPI) -> None:
         made = _as_given(each)
         if owners:
             made["metadata"]["ownerReferences"] = [{**owner, "uid": uids[owner["uid"]]} for owner in owners]
-        uids[each["metadata"]["uid"]] = _ensure(api, made)["metadata"]["uid"]
+        uids[each["metadata"]["uid"]] = ensure(api, made)["metadata"]["uid"]
 
 
 def _as_given(obj: Object) -> Object:
@@ -75,6 +75,10 @@ def _as_given(obj: Object) -> Object:
         (kept.get("annotations") or {}).pop(annotation, None)
     made["metadata"] = kept
     made.pop("status", None)
+    if obj.get("type") == "kubernetes.io/service-account-token":
+        # The controller of the cluster fills it, for the account that is there.
+        made.pop("data", None)
+        kept["annotations"].pop("kubernetes.io/service-account.uid", None)
     if obj["kind"] == "StorageClass":
         # There was no driver behind it, so that the third claim stayed without a volume.
         made["volumeBindingMode"] = "WaitForFirstConsumer"
@@ -83,7 +87,7 @@ def _as_given(obj: Object) -> Object:
     return made
 
 
-def _ensure(api: ClusterAPI, obj: Object) -> Object:
+def ensure(api: ClusterAPI, obj: Object) -> Object:
     info = api.registry.by_kind(obj["apiVersion"], obj["kind"])
     assert info is not None, obj
     metadata = obj["metadata"]

@@ -6,13 +6,18 @@ addresses and times, which every server gives anew; the bytes of volumes; elapse
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+import yaml
 
 from demo import portworx
+from demo.cluster.api import APIError
 from demo.cluster.server import ClusterHandle, running_clusters
 from demo.portworx.storage import storage_of
 from demo.s3 import RunningS3
@@ -20,6 +25,8 @@ from tests.portworx_estate import hand, replaying
 
 Object = dict[str, Any]
 PREFIX = replaying.PREFIX
+# Given by the application's authors, so that they are on the source too.
+OWN_MARKS = {"skip-modify-resource"}
 RESOURCE_FIELDS = ("group", "version", "kind", "namespace", "name", "status", "reason", "transformedBy")
 
 
@@ -147,6 +154,52 @@ def test_what_arrives(replayed: Mapping[str, ClusterHandle]) -> None:
     assert seen > 30
 
 
+def _listed(heading: str, following: str) -> list[tuple[str, str, str]]:
+    """The objects under a heading of the recorded difference."""
+    text = (replaying.RECORDINGS / "m1-diff.txt").read_text()
+    section = text.split(f"== {heading}\n", 1)[1].split(f"\n== {following}", 1)[0]
+    return [ast.literal_eval(line.strip()) for line in section.splitlines()]
+
+
+def _there(cluster: ClusterHandle, key: tuple[str, str, str]) -> Object | None:
+    kind, namespace, name = key
+    found = [info for info in cluster.api.registry.preferred() if info.kind == kind]
+    for info in found:
+        with contextlib.suppress(APIError):
+            return cluster.call(lambda api, info=info: api.get(info.name, namespace or None, name))
+    return None
+
+
+@pytest.mark.usefixtures("stopped")
+def test_what_stays_behind_and_what_is_marked(replayed: Mapping[str, ClusterHandle]) -> None:
+    """The recorded difference: which objects are on one side only, and which marks of Stork's the others have."""
+    prod = replayed["prod"]
+    behind = _listed("only in source", "only in destination")
+    # Pods have names of chance, and Stork's own definitions are on both sides here.
+    asked = [key for key in behind if key[0] != "Pod" and not key[2].endswith(hand.STORK)]
+    assert len(asked) > 10
+    # Stork brings the Secret of an account's token as well, and the destination's controller deletes it.
+    hand.until(lambda: not [key for key in asked if _there(prod, key) is not None])
+    # A class that somebody had made there.
+    assert _listed("only in destination", "in both") == [("StorageClass", "", "other")]
+    seen = 0
+    for line in (replaying.RECORDINGS / "m1-diff.txt").read_text().splitlines():
+        found = re.fullmatch(r"(\(.*\)) annotations: (\[.*\])", line)
+        if found is None or not (marks := ast.literal_eval(found[2])):
+            continue
+        key = ast.literal_eval(found[1])
+        obj = _there(prod, key)
+        # A copy that the Deployment controller makes has its Deployment's marks, and a name of its own.
+        if obj is None and key[0] == "ReplicaSet":
+            continue
+        assert obj is not None, key
+        annotations = obj["metadata"].get("annotations") or {}
+        mine = {name.removeprefix(PREFIX) for name in annotations if name.startswith(PREFIX)}
+        assert mine - OWN_MARKS == set(marks) - OWN_MARKS, key
+        seen += 1
+    assert seen > 30
+
+
 def numbered(found: list[tuple[str, str, int, str]]) -> set[tuple[str, str, int, str]]:
     """Events without the order of chance in which resources are applied."""
     shown = set()
@@ -190,9 +243,13 @@ def test_selected_by_label(replayed: Mapping[str, ClusterHandle]) -> None:
 
 def _lose(api: Any) -> None:
     """What the recording's author deleted between the runs."""
-    api.delete("configmaps", "cms", "owned-by-cr")
-    api.delete("ingresses.networking.k8s.io", "cms", "wp")
-    api.delete("routes.route.openshift.io", "cms", "wp")
+    for resource, name in (
+        ("configmaps", "owned-by-cr"),
+        ("ingresses.networking.k8s.io", "wp"),
+        ("routes.route.openshift.io", "wp"),
+    ):
+        with contextlib.suppress(APIError):
+            api.delete(resource, "cms", name)
 
 
 @pytest.mark.usefixtures("stopped")
@@ -216,12 +273,87 @@ def test_purged(replayed: Mapping[str, ClusterHandle]) -> None:
     assert sum(count for _, _, count, _ in told) == sum(count for _, _, count, _ in then) == 25
 
 
+TRANSFORMATION = """
+apiVersion: stork.libopenstorage.org/v1alpha1
+kind: ResourceTransformation
+metadata: {name: %s, namespace: cms}
+specs:
+  transformSpecs:
+"""
+# What either had in the recording is not among it; what became of them is.
+FAILING = """
+  - resource: /v1/Service
+    paths: [{path: metadata.labels, value: "moved:yes", type: keypair, operation: add}]
+"""
+WORKING = """
+  - resource: /v1/ConfigMap
+    selectors: {app: wordpress}
+    paths: [{path: data.WORDPRESS_DEBUG, value: "1", type: string, operation: modify}]
+  - resource: apps/v1/Deployment
+    paths: [{path: metadata.labels, value: "moved:yes", type: keypair, operation: modify}]
+"""
+
+
+def transformation(dev: ClusterHandle, name: str, specs: str) -> Object:
+    """One that Stork has tried."""
+    hand.create(dev, "resourcetransformations", yaml.safe_load(TRANSFORMATION % name + specs))
+
+    def tried() -> Object | None:
+        found = hand.get(dev, "resourcetransformations", "cms", name)
+        return found if (found.get("status") or {}).get("status") in ("Ready", "Failed") else None
+
+    over = hand.until(tried)
+    assert over is not None
+    return over
+
+
+@pytest.mark.usefixtures("stopped")
+def test_transformation_that_works(replayed: Mapping[str, ClusterHandle]) -> None:
+    """It is carried out where Stork has no preparation of its own for the kind, and silently not elsewhere."""
+    dev, prod = replayed["dev"], replayed["prod"]
+    dev.call(_without_annotations)
+    dev.call(_lose)
+    tried = transformation(dev, "t2", WORKING)["status"]
+    assert (tried["status"], {each["kind"] for each in tried["resources"]}) == ("Ready", {"ConfigMap", "Deployment"})
+    over, was = replay(dev, "m9b"), recorded("m9b")
+    assert over["spec"] == was["spec"]
+    address = prod.call(lambda api: api.get("services", "cms", "pinned"))["spec"]["clusterIP"]
+    # Stork deletes and makes anew an Endpoints object that the destination's controller makes as well: who is quicker
+    # is chance, and was Stork here.
+    raced = next(
+        each for each in over["status"]["resources"] if (each["kind"], each["name"]) == ("Endpoints", ENDPOINTS)
+    )
+    if raced["status"] == "Failed":
+        assert raced["reason"] == f'Error applying resource: endpoints "{ENDPOINTS}" already exists'
+        over["status"]["summary"]["numOfMigratedResources"] += 1
+        raced |= {"status": "Successful", "reason": "Resource migrated successfully"}
+    assert {repr(each).replace(address, "10.96.88.1") for each in resources(over)} == {
+        repr(each) for each in resources(was)
+    }
+    assert volumes(over) == volumes(was)
+    status, then = over["status"], was["status"]
+    assert (status["stage"], status["status"]) == (then["stage"], then["status"])
+    # Elapsed times and bytes are the run's own.
+    for field in ("numOfMigratedResources", "totalNumberOfResources", "numOfMigratedVolumes", "totalNumberOfVolumes"):
+        assert status["summary"][field] == then["summary"][field], field
+    told, before = numbered(hand.events(dev, "m9b")), numbered(replaying.events("m9b-events.txt"))
+    # Which resources come first, and so get events of their own, is chance; how many events there are is not.
+    assert {each for each in before if "Volume" in each[3]} <= told
+    assert sum(count for _, _, count, _ in told) == sum(count for _, _, count, _ in before) == 25
+    arrived = prod.call(lambda api: api.get("configmaps", "cms", "wp-config"))
+    assert arrived["data"] == {"WORDPRESS_DEBUG": "1"}
+    assert arrived["metadata"]["annotations"][PREFIX + "resourcetransformation-name"] == "true"
+    assert "moved" not in prod.call(lambda api: api.get("deployments.apps", "cms", "mysql"))["metadata"]["labels"]
+
+
 def test_transformation_that_failed(replayed: Mapping[str, ClusterHandle]) -> None:
-    """Such a Migration stays blank for ever. (Transformations are only looked up here, never carried out.)"""
+    """Its trial is in the source, where a node port is given away already; such a Migration stays blank for ever."""
     dev = replayed["dev"]
-    head = {"apiVersion": f"{hand.STORK}/v1alpha1", "kind": "ResourceTransformation"}
-    transformation = {**head, "metadata": {"name": "t1", "namespace": "cms"}, "status": {"status": "Failed"}}
-    hand.create(dev, "resourcetransformations", transformation)
+    tried = transformation(dev, "t1", FAILING)["status"]
+    assert tried["status"] == "Failed"
+    (refused,) = (each for each in tried["resources"] if each["name"] == "wordpress")
+    assert (refused["status"], refused["group"], refused["version"]) == ("Failed", "", "v1")
+    assert "provided port is already allocated" in refused["reason"]
     was = recorded("m9")
     hand.create(
         dev,

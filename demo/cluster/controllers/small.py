@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from demo.cluster.controllers.loop import (
     Key,
     Object,
+    delete_quietly,
     find,
     is_controlled_by,
     is_pod_ready,
@@ -40,13 +41,20 @@ async def run_tokens(api: ClusterAPI) -> None:
 
 
 def fill_token(api: ClusterAPI, key: Key) -> float | None:
-    """Put the token, the namespace and the authority into the Secret."""
+    """Put the token, the namespace and the authority into the Secret; one of an account that is gone is deleted."""
     secret = find(api, "secrets", *key)
-    if secret is None or secret.get("type") != TOKEN_TYPE or "token" in (secret.get("data") or {}):
+    if secret is None or secret.get("type") != TOKEN_TYPE:
         return None
-    name = secret["metadata"].get("annotations", {}).get(ACCOUNT_NAME, "")
+    annotations = secret["metadata"].get("annotations", {})
+    name = annotations.get(ACCOUNT_NAME, "")
     account = find(api, "serviceaccounts", key[0], name) if name else None
     if account is None:
+        # It may be made after its Secret.
+        return 1.0 if name else None
+    if annotations.get(ACCOUNT_UID, account["metadata"]["uid"]) != account["metadata"]["uid"]:
+        delete_quietly(api, "secrets", secret)
+        return None
+    if "token" in (secret.get("data") or {}):
         return None
     secret["metadata"]["annotations"][ACCOUNT_UID] = account["metadata"]["uid"]
     authority = api.state / "ca.crt"
