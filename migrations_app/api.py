@@ -136,6 +136,7 @@ class MigrationSerializer(SpecSerializer, serializers.ModelSerializer[Migration]
             "rollback_requested_at",
             "rolled_back_at",
             "cleaned_up",
+            "looked_at",
             "summary",
             "verification",
         )
@@ -151,6 +152,7 @@ class MigrationSerializer(SpecSerializer, serializers.ModelSerializer[Migration]
             "rollback_requested_at",
             "rolled_back_at",
             "cleaned_up",
+            "looked_at",
         )
         validators: tuple[Any, ...] = ()
 

@@ -36,8 +36,10 @@ class Lease:
         if not self._mine.update(lease_expires_at=timezone.now() + LEASE):
             raise LeaseLostError(f"the lease of {self._said} was taken over")
 
-    def release(self, *, next_look: timedelta | None) -> None:
+    def release(self, *, next_look: timedelta | None, went_well: bool = False) -> None:
         """Give the lease back and say when to look again; None means never (the migration is finished).
+
+        A look that went well leaves the time at which it did.
 
         Whoever asked for an earlier look meanwhile (somebody who cancels, the watcher) gets it.
         """
@@ -48,7 +50,8 @@ class Lease:
                 When(next_look_at=self._look_if_killed_at, then=Value(wanted)),
                 default=Least(F("next_look_at"), Value(wanted)),
             )
-        self._mine.update(lease_token=None, lease_expires_at=None, next_look_at=moment)
+        looked = {"looked_at": timezone.now()} if went_well else {}
+        self._mine.update(lease_token=None, lease_expires_at=None, next_look_at=moment, **looked)
 
 
 @contextmanager

@@ -14,6 +14,8 @@ class Leased(models.Model):
     lease_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
     # Consecutive steps that failed on something that may pass; reset by each that worked.
     failed_looks = models.PositiveIntegerField(default=0, editable=False)
+    # When a look last went well: until then is known how things stood.
+    looked_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         abstract = True

@@ -48,6 +48,7 @@ def _look(migration_id: uuid.UUID, lease: leases.Lease) -> timedelta | None:
         lease.release(next_look=None)
         return None
     next_look: timedelta | None
+    went_well = False
     try:
         next_look = _step(migration, lease)
     except RetriableError as error:
@@ -71,10 +72,12 @@ def _look(migration_id: uuid.UUID, lease: leases.Lease) -> timedelta | None:
             migration, "An unexpected error; the worker's log says which. It is tried again."
         )
     else:
+        went_well = True
         if migration.failed_looks:
-            Migration.objects.filter(pk=migration.pk).update(failed_looks=0)
+            migration.failed_looks = 0
+            migration.save(update_fields=["failed_looks"])
             progress.going_on(migration)
-    lease.release(next_look=next_look)
+    lease.release(next_look=next_look, went_well=went_well)
     return next_look
 
 
@@ -94,8 +97,8 @@ def _step(migration: Migration, lease: leases.Lease) -> timedelta | None:
 
 
 def _after_failed_look(migration: Migration, message: str) -> timedelta:
-    failed = migration.failed_looks + 1
-    Migration.objects.filter(pk=migration.pk).update(failed_looks=failed)
+    failed = migration.failed_looks = migration.failed_looks + 1
+    migration.save(update_fields=["failed_looks"])
     if failed > MOST_FAILED_LOOKS and not migration.is_finished:
         progress.finish(migration, Status.FAILED, message)
         return timedelta(0)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import re
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -168,11 +170,46 @@ class TestEitherEngine:
         migration = either.drive(migration, until=lambda migration: migration.failed_looks >= 5)
         assert not migration.is_finished
         assert "Source cluster dev" in migration.reason
-        assert "Source cluster dev" in page(either, migration)
+        shown = page(either, migration)
+        assert "Source cluster dev" in shown
+        assert ("when it last went well" in shown) is (moment == "volumes")
         either.dev.faults.stopped = False
         migration = either.drive(migration)
         assert migration.status == Status.SUCCESSFUL, told(migration)
         assert migration.events.filter(reason="Waiting", message__contains="Source cluster dev").count() == 1
+        assert not either.different_files()
+
+    @pytest.mark.slow
+    @pytest.mark.timeout(400)
+    def test_a_source_that_is_away_for_a_minute_is_waited_for_in_real_time(self, either: Estate) -> None:
+        """The page says meanwhile what is going on, and how old is what it shows; nothing is lost."""
+        either.s3.faults.latency = 0.1
+        migration = either.drive(either.start(), until=volumes_move)
+        either.dev.faults.stopped = True
+        began = timezone.now()
+        migration = either.drive(migration, until=lambda migration: migration.failed_looks >= 1)
+        seen = migration.looked_at
+        assert seen is not None
+        # The look that went well may have ended just after.
+        assert seen <= began + timedelta(seconds=5)
+        either.s3.faults.latency = 0.0
+        while timezone.now() < began + timedelta(minutes=1):
+            either.drive(migration, until=lambda migration: migration.next_look_at > timezone.now())
+            migration = Migration.objects.get(pk=migration.pk)
+            assert not migration.is_finished, told(migration)
+            assert "Source cluster dev" in migration.reason
+            shown = page(either, migration)
+            assert html.escape(migration.reason) in shown
+            assert f'<time datetime="{seen.isoformat(timespec="seconds")}"' in shown
+            assert api(either, f"/migrations/{migration.pk}/")["reason"] == migration.reason
+            time.sleep(1)
+        assert migration.looked_at == seen
+        either.dev.faults.stopped = False
+        migration = either.drive(migration)
+        assert migration.status == Status.SUCCESSFUL, told(migration)
+        assert migration.events.filter(reason="Waiting", message__contains="Source cluster dev").count() == 1
+        assert migration.events.filter(reason="Continuing").exists()
+        assert "when it last went well" not in page(either, migration)
         assert not either.different_files()
 
     def test_stages_come_in_order(self, either: Estate) -> None:
