@@ -5,6 +5,7 @@ steps.py      the steps that one does by hand, and how far each is
 jobs.py       one job at a time per pair, look after look, whatever is killed in between
 work.py       what a look has at hand: both clusters, their Portworx, the keys
 doing.py      the steps of setting up and of validating
+objects.py    what of a pair's objects is there, and what differs from what is wanted
 removing.py   the steps of taking down
 importing.py  ClusterPairs that others made, as pairs of ours
 documents.py  the steps with their commands, and the ClusterPair as text, for people to read

@@ -5,17 +5,18 @@ Setting up makes and repairs, validating only looks. Each step can be repeated: 
 
 from __future__ import annotations
 
-import time
 from functools import partial
 from typing import Any
 
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext as _
 
 from clusters import services
 from clusters.kube import errors
 from clusters.models import Cluster, PairingJob
 from clusters.pairing.jobs import FOLLOW, Progress
+from clusters.pairing.objects import differences, ensure_namespace, is_as_wanted, token_of, wait_until_gone, ways_to
 from clusters.pairing.steps import BACK, FORTH, Code, Outcome, State
 from clusters.pairing.work import MANAGED_BY, Side, StepFunction, Way, Work, is_ours, run
 from clusters.portworx import (
@@ -27,11 +28,9 @@ from clusters.portworx import (
     following,
     pxctl,
 )
-from clusters.portworx.errors import PortworxError
 from clusters.portworx.following import Meaning, PairState
 
 FOLLOW_SECONDS = 3.0
-GONE_SECONDS = 30
 
 
 def perform(progress: Progress) -> float | None:
@@ -93,13 +92,17 @@ class Steps:
             side.cluster.portworx = found.to_dict()
             if not found.can_migrate():
                 bad = [each for each in discovery.checks(found) if each.status != "ok"]
-                message = bad[0].message if bad else "There is no Portworx here."
-                remedy = bad[0].remedy if bad else "Install Portworx and Stork, or use the native engine."
+                message = bad[0].message if bad else _("There is no Portworx here.")
+                remedy = bad[0].remedy if bad else _("Install Portworx and Stork, or use the native engine.")
                 return Outcome(State.FAILURE, f"{side.cluster.name}: {message}", remedy)
-            words.append(f"{side.cluster.name}: Portworx {found.version}, Stork {found.stork.version}")
+            words.append(
+                _("{side}: Portworx {version}, Stork {stork_version}").format(
+                    side=side.cluster.name, version=found.version, stork_version=found.stork.version
+                )
+            )
         if self.work.source.uuid == self.work.destination.uuid:
-            message = "Source and destination are one Portworx cluster."
-            return Outcome(State.FAILURE, message, "A pair needs two. Choose another destination.")
+            message = _("Source and destination are one Portworx cluster.")
+            return Outcome(State.FAILURE, message, _("A pair needs two. Choose another destination."))
         return Outcome(State.OK, "; ".join(words) + ".")
 
     def uuid(self) -> Outcome:
@@ -119,26 +122,40 @@ class Steps:
                 others = ", ".join(each.name for each in found if each.name.startswith("clusterPair_"))
                 return Outcome(
                     State.FAILURE,
-                    f"There are no credentials {name}" + (f"; there are {others}." if others else "."),
-                    "Set the pair up: Portworx finds them only under exactly this name.",
+                    (
+                        _("There are no credentials {name}; there are {others}.")
+                        if others
+                        else _("There are no credentials {name}.")
+                    ).format(name=name, others=others),
+                    _("Set the pair up: Portworx finds them only under exactly this name."),
                     cause=following.Cause.CREDENTIAL_NAME,
                 )
             credentials.validate(side.portworx, name)
-            return Outcome(State.OK, f"{name} is there, and the object store accepts it.")
+            return Outcome(State.OK, _("{name} is there, and the object store accepts it.").format(name=name))
         replace = bool(self.pairing.job_options.get("replace_credentials"))
         made = credentials.ensure(side.portworx, name, self.work.keys, replace=replace)
-        words = {"made": "was made", "kept": "was there already", "replaced": "was replaced"}
-        return Outcome(State.OK, f"{name} {words[made]}; the object store accepts it.")
+        words = {
+            "made": _("{name} was made; the object store accepts it."),
+            "kept": _("{name} was there already; the object store accepts it."),
+            "replaced": _("{name} was replaced; the object store accepts it."),
+        }
+        return Outcome(State.OK, words[made].format(name=name))
 
     def _backup_location(self, side: Side, way: Way) -> Outcome:
         name, namespace = self.pairing.location_name, self.pairing.namespace
         if not self.repairs:
             side.connection.get(backuplocation.RESOURCE, name, namespace)
             side.connection.get("secrets", name, namespace)
-            return Outcome(State.OK, f"BackupLocation and Secret {namespace}/{name} are there.")
-        _ensure_namespace(side, namespace, may_make=side is self.work.destination)
+            return Outcome(
+                State.OK,
+                _("BackupLocation and Secret {namespace}/{name} are there.").format(namespace=namespace, name=name),
+            )
+        ensure_namespace(side, namespace, may_make=side is self.work.destination)
         backuplocation.ensure(side.connection, name, namespace, self.work.keys)
-        return Outcome(State.OK, f"BackupLocation and Secret {namespace}/{name} are as wanted.")
+        return Outcome(
+            State.OK,
+            _("BackupLocation and Secret {namespace}/{name} are as wanted.").format(namespace=namespace, name=name),
+        )
 
     # -- row 5 and 6
 
@@ -146,16 +163,18 @@ class Steps:
         """The token is read anew each time and kept nowhere but in the ClusterPair."""
         way.token = pxctl.token(way.target.portworx.pxctl("cluster", "token", "show"))
         if not self.repairs:
-            kept = _token_of(way, self.pairing.namespace)
+            kept = token_of(way, self.pairing.namespace)
             if kept and kept != way.token:
                 return Outcome(
                     State.WARNING,
-                    f"{way.target.cluster.name} has another token than the one in the ClusterPair. Stork does not "
-                    "notice as long as the pair is Ready.",
-                    "Set the pair up again, so that it gets the new token.",
+                    _(
+                        "{target} has another token than the one in the ClusterPair. "
+                        "Stork does not notice as long as the pair is Ready."
+                    ).format(target=way.target.cluster.name),
+                    _("Set the pair up again, so that it gets the new token."),
                     cause=following.Cause.TOKEN,
                 )
-        return Outcome(State.OK, f"{len(way.token)} characters; it is not kept here.")
+        return Outcome(State.OK, _("{number} characters; it is not kept here.").format(number=len(way.token)))
 
     def endpoint(self, way: Way) -> Outcome:
         """Where the target's Portworx is reached, tried from the origin's."""
@@ -163,7 +182,7 @@ class Steps:
         # What was typed in by hand is the destination's; the way back has to find its own.
         host, port = ("", None) if way.is_back else (pairing.endpoint_host, pairing.endpoint_port)
         kind = endpoint.Kind(pairing.endpoint_kind) if pairing.endpoint_kind else None
-        found = _ways_to(way, is_needed=not host)
+        found = ways_to(way, is_needed=not host)
         taken = endpoint.take(way.origin.portworx, endpoint.choices(found, kind=kind, host=host, port=port))
         way.endpoint, reach = taken.endpoint, taken.reach
         if not way.is_back:
@@ -171,12 +190,19 @@ class Steps:
             self.progress.keep(endpoint=str(way.endpoint), endpoint_reason=taken.reason[:1000], endpoints=rows)
         if reach.reached is False:
             _cause, remedy = following.cause_of("connection refused")
-            message = f"{way.endpoint} cannot be reached from {way.origin.cluster.name}. {taken.reason}"
+            message = _("{endpoint} cannot be reached from {origin}. {reason}").format(
+                endpoint=way.endpoint, origin=way.origin.cluster.name, reason=taken.reason
+            )
             return Outcome(State.FAILURE, message, remedy, reach.message, following.Cause.ENDPOINT)
         if reach.reached is None:
             message = f"{way.endpoint}: {reach.message} {taken.reason}"
-            return Outcome(State.WARNING, message, "Stork's pairing will show it.")
-        return Outcome(State.OK, f"{way.endpoint} ({way.endpoint.kind.value}) answers. {taken.reason}")
+            return Outcome(State.WARNING, message, _("Stork's pairing will show it."))
+        return Outcome(
+            State.OK,
+            _("{endpoint} ({kind}) answers. {reason}").format(
+                endpoint=way.endpoint, kind=way.endpoint.kind.value, reason=taken.reason
+            ),
+        )
 
     # -- row 7 and 8
 
@@ -197,7 +223,12 @@ class Steps:
             ),
         )
         way.document["metadata"]["labels"] = dict(MANAGED_BY)
-        return Outcome(State.OK, f"ClusterPair {self.pairing.namespace}/{way.name} for {way.target.cluster.name}.")
+        return Outcome(
+            State.OK,
+            _("ClusterPair {namespace}/{name} for {target}.").format(
+                namespace=self.pairing.namespace, name=way.name, target=way.target.cluster.name
+            ),
+        )
 
     def applied(self, way: Way) -> Outcome:
         """The ClusterPair on the origin, as wanted."""
@@ -217,40 +248,59 @@ class Steps:
         if is_others and not options.get("take_over"):
             return Outcome(
                 State.FAILURE,
-                f"ClusterPair {namespace}/{way.name} on {way.origin.cluster.name} was made by others.",
-                "Set the pair up and say that it is taken over, or choose another name in the pair's settings.",
+                _("ClusterPair {namespace}/{name} on {origin} was made by others.").format(
+                    namespace=namespace, name=way.name, origin=way.origin.cluster.name
+                ),
+                _("Set the pair up and say that it is taken over, or choose another name in the pair's settings."),
                 cause=following.Cause.OTHERS,
             )
-        _ensure_namespace(way.origin, namespace, may_make=way.is_back)
+        ensure_namespace(way.origin, namespace, may_make=way.is_back)
         wanted = clusterpair.to_apply(way.document)
         # Portworx may hold on to credentials that were deleted, so that new ones want a new pair.
         is_stale = bool(options.get("replace_credentials"))
-        if present is not None and not is_others and not is_stale and _is_as_wanted(present, wanted):
-            return Outcome(State.OK, f"ClusterPair {namespace}/{way.name} is there as wanted.")
+        if present is not None and not is_others and not is_stale and is_as_wanted(present, wanted):
+            return Outcome(
+                State.OK,
+                _("ClusterPair {namespace}/{name} is there as wanted.").format(namespace=namespace, name=way.name),
+            )
         if present is not None and (present.get("status") or {}).get("storageStatus") == following.READY:
             # Stork never pairs again what was Ready once; a new token or address needs a new object.
             connection.delete(clusterpair.RESOURCE, way.name, namespace, uid=present["metadata"]["uid"])
-            _wait_until_gone(way, namespace)
+            wait_until_gone(way, namespace)
         connection.apply(wanted, force=True)
-        verb = "created" if present is None else "changed"
-        return Outcome(State.OK, f"ClusterPair {namespace}/{way.name} {verb} on {way.origin.cluster.name}.")
+        verb = _("created") if present is None else _("changed")
+        return Outcome(
+            State.OK,
+            _("ClusterPair {namespace}/{name} {verb} on {origin}.").format(
+                namespace=namespace, name=way.name, verb=verb, origin=way.origin.cluster.name
+            ),
+        )
 
     def _looked_at(self, present: dict[str, Any] | None, way: Way) -> Outcome:
         """Whether what is there leads where the pair says, as the pair says."""
         named = f"ClusterPair {self.pairing.namespace}/{way.name}"
         if present is None:
-            message = f"There is no {named} on {way.origin.cluster.name}."
-            return Outcome(State.FAILURE, message, "Set the pair up.")
+            message = _("There is no {named} on {origin}.").format(named=named, origin=way.origin.cluster.name)
+            return Outcome(State.FAILURE, message, _("Set the pair up."))
         server = following.state_of(present).server
         if server != way.target.connection.server:
-            message = f"{named} leads to {server or 'no API server'}."
-            remedy = f"The pair's destination is at {way.target.connection.server}. Set the pair up, or choose its own."
+            message = _("{named} leads to {server}.").format(named=named, server=server or _("no API server"))
+            remedy = _("The pair's destination is at {server}. Set the pair up, or choose its own.").format(
+                server=way.target.connection.server
+            )
             return Outcome(State.WARNING, message, remedy)
-        whose = "" if is_ours(present) else " It was made by others."
-        if different := _differences(present, way.document):
-            message = f"{named} is not as the pair says: {', '.join(different)}.{whose}"
-            return Outcome(State.WARNING, message, "Set the pair up to write it anew, or change the pair's settings.")
-        return Outcome(State.OK, f"{named} is on {way.origin.cluster.name}.{whose}")
+        whose = "" if is_ours(present) else " " + _("It was made by others.")
+        if different := differences(present, way.document):
+            message = _("{named} is not as the pair says: {differences}.{whose}").format(
+                named=named, differences=", ".join(different), whose=whose
+            )
+            return Outcome(
+                State.WARNING, message, _("Set the pair up to write it anew, or change the pair's settings.")
+            )
+        return Outcome(
+            State.OK,
+            _("{named} is on {origin}.{whose}").format(named=named, origin=way.origin.cluster.name, whose=whose),
+        )
 
     # -- row 9
 
@@ -263,9 +313,9 @@ class Steps:
             fields["remote_storage_id"] = state.remote_storage_id
         self.progress.keep(looked_at=timezone.now(), **fields)
         if not state.exists:
-            return Outcome(State.FAILURE, "The ClusterPair is not there any more.", "Set the pair up again.")
+            return Outcome(State.FAILURE, _("The ClusterPair is not there any more."), _("Set the pair up again."))
         if state.is_ready():
-            return Outcome(State.OK, "Storage and scheduler are Ready.")
+            return Outcome(State.OK, _("Storage and scheduler are Ready."))
         worst = _worst(state)
         is_over = not self.repairs or self.progress.elapsed() > FOLLOW
         kind = State(worst.state) if worst.state != "ok" else State.WAITING
@@ -273,7 +323,9 @@ class Steps:
             kind = State.WARNING
         if worst.cause == following.Cause.NO_OPTIONS and not is_over:
             kind = State.WAITING
-        words = f"Storage: {state.storage_status or 'blank'}, scheduler: {state.scheduler_status or 'blank'}."
+        words = _("Storage: {storage}, scheduler: {scheduler}.").format(
+            storage=state.storage_status or _("blank"), scheduler=state.scheduler_status or _("blank")
+        )
         return Outcome(
             kind,
             f"{words} {worst.message}",
@@ -295,67 +347,3 @@ def _worst(state: PairState) -> Meaning:
         following.scheduler_meaning(state, waited=waited),
     ]
     return min(meanings, key=lambda each: ORDER.index(each.state))
-
-
-def _is_as_wanted(present: dict[str, object], wanted: dict[str, object]) -> bool:
-    if present["metadata"].get("deletionTimestamp"):  # type: ignore[attr-defined]
-        return False
-    spec, asked = present.get("spec") or {}, wanted["spec"]
-    assert isinstance(spec, dict)
-    assert isinstance(asked, dict)
-    return bool(spec.get("config") == asked["config"] and spec.get("options") == asked["options"])
-
-
-def _differences(present: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
-    """What of the storage options is there otherwise than wanted; the token is looked at in a step of its own."""
-    there, asked = (each["spec"].get("options") or {} for each in (present, wanted))
-    names = sorted({*there, *asked} - {"token", clusterpair.PLACEHOLDER})
-    return [
-        f"{name} {there.get(name) or 'missing'} instead of {asked.get(name) or 'none'}"
-        for name in names
-        if str(there.get(name) or "") != str(asked.get(name) or "")
-    ]
-
-
-def _wait_until_gone(way: Way, namespace: str) -> None:
-    """Raises PortworxError where Stork does not let the object go."""
-    deadline = time.monotonic() + GONE_SECONDS
-    while following.read(way.origin.connection, way.name, namespace).exists:
-        if time.monotonic() > deadline:
-            raise PortworxError(
-                f"ClusterPair {namespace}/{way.name} is not gone {GONE_SECONDS} s after it was deleted.",
-                "Stork takes its finalizer off: look at Stork's log on that cluster, then try again.",
-            )
-        time.sleep(0.5)
-
-
-def _ways_to(way: Way, *, is_needed: bool) -> list[endpoint.Endpoint]:
-    """What the target's objects show; beside an endpoint typed by hand it is only for people to know."""
-    try:
-        return endpoint.candidates(way.target.connection, way.target.portworx.namespace)
-    except errors.KubeError:
-        if is_needed:
-            raise
-        return []
-
-
-def _token_of(way: Way, namespace: str) -> str:
-    """The token in the ClusterPair as it is there; empty where there is none."""
-    try:
-        present = way.origin.connection.get(clusterpair.RESOURCE, way.name, namespace)
-    except errors.NotFound:
-        return ""
-    return str(((present.get("spec") or {}).get("options") or {}).get("token") or "")
-
-
-def _ensure_namespace(side: Side, namespace: str, *, may_make: bool) -> None:
-    """The namespace of the ClusterPair is there; on the destination it is made, as storkctl does."""
-    try:
-        side.connection.get("namespaces", namespace)
-    except errors.NotFound:
-        if not may_make:
-            raise PortworxError(
-                f"{side.cluster.name} has no namespace {namespace}.",
-                "Make it, or choose the namespace of the application or the admin namespace in the pair's settings.",
-            ) from None
-        side.connection.create("namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})

@@ -39,7 +39,11 @@ def why_not(source: Cluster, destination: Cluster) -> str:
             return _("The last checks found no Portworx on %(name)s. Check it again, or use the native engine.") % {
                 "name": cluster.name
             }
-        return f"{cluster.name}: {' '.join(bad or said)}"
+        if not bad:
+            return _("Portworx of %(name)s cannot migrate any more. Check the cluster again: it says why.") % {
+                "name": cluster.name
+            }
+        return f"{cluster.name}: {' '.join(bad)}"
     return ""
 
 

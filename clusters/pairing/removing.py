@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
+from django.utils.translation import gettext as _
+
 from audit.actor import Actor
 from clusters import services
 from clusters.pairing.jobs import FOLLOW, Progress, codes_of
@@ -39,14 +41,18 @@ def _forget(progress: Progress, code: Code) -> None:
     try:
         services.remove_pair(progress.pairing.pair, by=Actor(user=progress.pairing.requested_by))
     except Refusal as refusal:
-        message = f"Everything is deleted on the clusters, but the pair itself is kept: {refusal}"
+        message = _("Everything is deleted on the clusters, but the pair itself is kept: {refusal}").format(
+            refusal=refusal
+        )
         progress.end(code, Outcome(State.WARNING, message))
 
 
 def _delete_object(progress: Progress, way: Way) -> Outcome:
     """The ClusterPair is deleted, and waited for: Stork undoes the pairing of the storage before it lets it go."""
     namespace = progress.pairing.namespace
-    where = f"ClusterPair {namespace}/{way.name} on {way.origin.cluster.name}"
+    where = _("ClusterPair {namespace}/{name} on {origin}").format(
+        namespace=namespace, name=way.name, origin=way.origin.cluster.name
+    )
     present = way.origin.connection.list(clusterpair.RESOURCE, namespace, field_selector=f"metadata.name={way.name}")
     for row in present:
         if not is_ours(row) and progress.pairing.job_options.get("named") != str(progress.pairing):
@@ -54,8 +60,10 @@ def _delete_object(progress: Progress, way: Way) -> Outcome:
                 progress.keep(made_by_others=True)
             return Outcome(
                 State.FAILURE,
-                f"{where} was made by others, and stays.",
-                f"Take the pair down with the name {progress.pairing} to delete it all the same.",
+                _("{where} was made by others, and stays.").format(where=where),
+                _("Take the pair down with the name {pairing} to delete it all the same.").format(
+                    pairing=progress.pairing
+                ),
                 cause=following.Cause.OTHERS,
             )
         way.origin.connection.delete(clusterpair.RESOURCE, way.name, namespace, uid=row["metadata"]["uid"])
@@ -63,20 +71,20 @@ def _delete_object(progress: Progress, way: Way) -> Outcome:
     if state.exists:
         said = next((each.message for each in reversed(state.events) if each.reason == "Deleting"), "")
         if progress.elapsed() > FOLLOW:
-            remedy = "Look at Stork's log there: it has to take its finalizer off."
-            return Outcome(State.FAILURE, f"{where} is still being deleted.", remedy, said)
-        return Outcome(State.WAITING, f"{where} is being deleted.", said=said, again=WAIT_SECONDS)
+            remedy = _("Look at Stork's log there: it has to take its finalizer off.")
+            return Outcome(State.FAILURE, _("{where} is still being deleted.").format(where=where), remedy, said)
+        return Outcome(State.WAITING, _("{where} is being deleted.").format(where=where), said=said, again=WAIT_SECONDS)
     if way.is_back:
         progress.keep(back_storage_status="", back_scheduler_status="")
     else:
         progress.keep(storage_status="", scheduler_status="", remote_storage_id="")
-    return Outcome(State.OK, f"{where} is gone.")
+    return Outcome(State.OK, _("{where} is gone.").format(where=where))
 
 
 def _delete_locations(work: Work) -> Outcome:
     for side in (work.source, work.destination):
         backuplocation.delete(side.connection, work.pairing.location_name, work.pairing.namespace)
-    return Outcome(State.OK, "Secret and BackupLocation are gone on both clusters.")
+    return Outcome(State.OK, _("Secret and BackupLocation are gone on both clusters."))
 
 
 def _delete_credentials(work: Work) -> Outcome:
@@ -86,11 +94,11 @@ def _delete_credentials(work: Work) -> Outcome:
         uuid = discovery.read_status(way.target.portworx).uuid
         name = credentials.name_for(uuid)
         if users := _users(way, uuid):
-            words.append(f"{name} stays, for {users} uses it too")
+            words.append(_("{name} stays, for {users} uses it too").format(name=name, users=users))
             continue
         for side in (way.target, way.origin):
             credentials.delete(side.portworx, name)
-        words.append(f"{name} is gone on both clusters")
+        words.append(_("{name} is gone on both clusters").format(name=name))
     return Outcome(State.OK, "; ".join(words) + ".")
 
 

@@ -8,6 +8,8 @@ from functools import cached_property
 from types import TracebackType
 from typing import Any, Self
 
+from django.utils.translation import gettext as _
+
 from clusters.connections import connect
 from clusters.foreign_stores import private_key
 from clusters.kube import errors
@@ -15,7 +17,7 @@ from clusters.kube.connection import Connection
 from clusters.models import Cluster, ObjectStore, PortworxPairing, Provider
 from clusters.pairing.jobs import ATTEMPTS, PAUSE_SECONDS, Progress
 from clusters.pairing.steps import Code, Outcome, State
-from clusters.portworx import clusterpair, pods
+from clusters.portworx import clusterpair, following, pods
 from clusters.portworx.credentials import AzureKeys, GoogleKeys, Keys, S3Keys
 from clusters.portworx.discovery import Installation
 from clusters.portworx.endpoint import Endpoint
@@ -139,15 +141,16 @@ def run(progress: Progress, work: Work, plan: list[tuple[Code, StepFunction]]) -
         try:
             outcome = step()
         except PortworxError as error:
-            said = error.said if isinstance(error, PxctlError) else ""
-            outcome = Outcome(State.FAILURE, error.message, error.remedy, said)
+            outcome = _refused(error)
         except errors.RETRIABLE as error:
             failures = progress.pairing.failures + 1
             progress.keep(failures=failures)
             if failures < ATTEMPTS:
                 outcome = Outcome(State.WAITING, error.message, again=PAUSE_SECONDS)
             else:
-                outcome = Outcome(State.FAILURE, error.message, "Look at the cluster and the network to it; try again.")
+                outcome = Outcome(
+                    State.FAILURE, error.message, _("Look at the cluster and the network to it; try again.")
+                )
         except errors.KubeError as error:
             outcome = Outcome(State.FAILURE, error.message, _remedy(error))
         progress.end(code, _scrubbed(work, outcome))
@@ -161,11 +164,22 @@ def run(progress: Progress, work: Work, plan: list[tuple[Code, StepFunction]]) -
     return again
 
 
+def _refused(error: PortworxError) -> Outcome:
+    """What the refusal means, where the words of pxctl are known; they stand beside it."""
+    if not isinstance(error, PxctlError):
+        return Outcome(State.FAILURE, error.message, error.remedy)
+    cause, remedy = following.cause_of(error.said)
+    if error.remedy or cause not in following.FAILURES:
+        return Outcome(State.FAILURE, error.message, error.remedy, error.said)
+    message = _("pxctl {command} failed: {why}.").format(command=error.command, why=following.FAILURES[cause])
+    return Outcome(State.FAILURE, message, remedy, error.said, cause)
+
+
 def _remedy(error: errors.KubeError) -> str:
     if isinstance(error, errors.Forbidden):
-        return "Give the account these rights, and try again."
+        return _("Give the account these rights, and try again.")
     if isinstance(error, errors.Unauthorized | errors.Untrusted):
-        return "Give the cluster a new kubeconfig."
+        return _("Give the cluster a new kubeconfig.")
     return ""
 
 

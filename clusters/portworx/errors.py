@@ -21,6 +21,7 @@ class PxctlError(PortworxError):
 
     def __init__(self, command: str, said: str, remedy: str = "") -> None:
         super().__init__(f"pxctl {command} failed: {said}", remedy)
+        self.command = command
         self.said = said
 
 
