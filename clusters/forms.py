@@ -29,8 +29,9 @@ MOST_KUBECONFIG_BYTES = 256 * 1024
 UNCHANGED = _("Unchanged unless you give a new one.")
 
 
-# Another source or destination has other storage classes: their fields are fetched again, with what was typed so far.
-REDRAWS_CLASSES = {
+# Another source or destination has other storage classes, and each engine fields of its own: all of them are fetched
+# again, with what was typed so far. Who changes two things quickly gets the answer to the second, which knows both.
+REDRAWS = {
     "hx-get": "",
     "hx-trigger": "change",
     "hx-include": "closest form",
@@ -39,16 +40,11 @@ REDRAWS_CLASSES = {
     "hx-select": "#class-mapping",
     "hx-select-oob": "#engine-choice",
     "hx-swap": "outerHTML",
-}
-# Each engine has fields of its own.
-REDRAWS_ENGINE = {
-    **{key: value for key, value in REDRAWS_CLASSES.items() if key != "hx-select-oob"},
-    "hx-target": "#engine-choice",
-    "hx-select": "#engine-choice",
+    "hx-sync": "closest form:replace",
 }
 # Each provider too. Keys stay in the browser: an address is written into logs.
 REDRAWS_PROVIDER = {
-    **REDRAWS_ENGINE,
+    **{key: value for key, value in REDRAWS.items() if key != "hx-select-oob"},
     "hx-params": "not csrfmiddlewaretoken,access_key_id,secret_access_key,ca_bundle",
     "hx-target": "#store-fields",
     "hx-select": "#store-fields",
@@ -347,7 +343,7 @@ class PairForm(NameAndTeam):
         is_offered = known or bool(source and destination and not self.why_no_portworx)
         field = self.fields["engine"]
         assert isinstance(field, forms.ChoiceField)
-        field.widget.attrs.update(REDRAWS_ENGINE)
+        field.widget.attrs.update(REDRAWS)
         if not is_offered:
             field.choices = [choice for choice in Engine.choices if choice[0] != Engine.PORTWORX]
         if not is_offered or (self.data.get("engine") or self.initial.get("engine")) != Engine.PORTWORX:
@@ -359,7 +355,7 @@ class PairForm(NameAndTeam):
         assert isinstance(field, forms.ModelChoiceField)
         field.queryset = queryset
         if name != "object_store":
-            field.widget.attrs.update(REDRAWS_CLASSES)
+            field.widget.attrs.update(REDRAWS)
 
     def _given(self, name: str, clusters: Any) -> Cluster | None:
         given = self.data.get(name) or self.initial.get(name)

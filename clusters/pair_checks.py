@@ -7,7 +7,7 @@ import re
 from django.utils.translation import gettext as _
 
 from clusters.kube.checks import Check
-from clusters.models import Cluster, ClusterPair, Engine, Health, ObjectStore, PortworxPairing
+from clusters.models import Cluster, ClusterPair, Engine, Health, ObjectStore, PairingJob, PortworxPairing
 
 
 def checks_of_pair(pair: ClusterPair) -> list[Check]:
@@ -85,7 +85,8 @@ def _pairing(pair: ClusterPair) -> Check:
     """What Stork said of the ClusterPair when somebody last looked."""
     code = "clusterpair"
     pairing: PortworxPairing | None = getattr(pair, "portworx", None)
-    if pairing is None or pairing.looked_at is None:
+    is_taken_down = pairing is not None and pairing.job == PairingJob.TEAR_DOWN and not pairing.storage_status
+    if pairing is None or pairing.looked_at is None or is_taken_down:
         return Check(code, "warning", _("The clusters are not paired yet."), _("Set the pair up."))
     named = {
         "name": str(pairing),
@@ -95,7 +96,7 @@ def _pairing(pair: ClusterPair) -> Check:
     said = _("ClusterPair %(name)s: storage %(storage)s, scheduler %(scheduler)s.") % named
     if pairing.is_ready:
         return Check(code, "ok", said)
-    return Check(code, "failure", said, _("The steps below say why, and what to do."))
+    return Check(code, "failure", said, _("The steps of the pairing say why, and what to do."))
 
 
 def _versions(pair: ClusterPair) -> Check:

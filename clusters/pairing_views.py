@@ -47,8 +47,13 @@ def shown(pair: ClusterPair) -> dict[str, Any]:
 @require_GET
 def progress(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     pair = access.get(rows(), request.user, pk)
-    may_change = access.may(request.user, Action.ADMINISTER, pair.team)
-    context = {"object": pair, "may_change": may_change, **shown(pair)}
+    context = {
+        "object": pair,
+        "may_check": access.may(request.user, Action.OPERATE, pair.team),
+        "may_change": access.may(request.user, Action.ADMINISTER, pair.team),
+        "is_fragment": True,
+        **shown(pair),
+    }
     return render(request, "clusters/pairing_progress.html", context)
 
 

@@ -217,7 +217,7 @@ def _compare_volumes(connections: dict[str, kubernetes.client.ApiClient], state:
 
 def _compare_sites(dev: kubernetes.client.ApiClient, prod: kubernetes.client.ApiClient) -> list[str]:
     """The last step of the story: the site answers through a port-forward, with the content that it had before."""
-    before, after = _page(dev), _page(prod)
+    before, after = page_of(dev), page_of(prod)
     if not after.startswith(b"HTTP/1.1 200"):
         return [f"the site on the destination answered {after[:200]!r}"]
     if before.partition(b"\r\n\r\n")[2] != after.partition(b"\r\n\r\n")[2]:
@@ -225,7 +225,7 @@ def _compare_sites(dev: kubernetes.client.ApiClient, prod: kubernetes.client.Api
     return []
 
 
-def _page(client: kubernetes.client.ApiClient) -> bytes:
+def page_of(client: kubernetes.client.ApiClient) -> bytes:
     """What the WordPress pod answers to a browser, or nothing where none runs."""
     core = kubernetes.client.CoreV1Api(client)
     pods = [

@@ -13,6 +13,8 @@ from clusters.portworx.pxctl import SIZE, UUID, bytes_of, cells, decoded, mappin
 # Numbers of the SDK's `Status`: https://github.com/libopenstorage/openstorage, api.proto.
 ONLINE = 2
 OPERATIONAL = "operational"
+# The text form of the JSON form's STATUS_OK.
+IS_OPERATIONAL = "PX is operational"
 
 
 @dataclass(frozen=True)
@@ -186,7 +188,7 @@ def from_json(text: str) -> Status:
     return Status(
         uuid=uuid,
         name=str(cluster.get("Id") or ""),
-        status=said,
+        status=IS_OPERATIONAL if said == "STATUS_OK" else said,
         is_operational=said == "STATUS_OK" or number(cluster.get("Status")) == ONLINE,
         licence=str(document.get("license") or ""),
         nodes=nodes,

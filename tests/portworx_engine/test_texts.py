@@ -13,7 +13,7 @@ from django.test import Client
 from migrations_app.models import Migration, Status
 from teams.models import ApiToken
 from tests.engine.conftest import Estate, told
-from tests.portworx_engine import nine
+from tests.portworx_engine import described, nine
 from tests.portworx_estate import hand
 
 KUBECTL = shutil.which("kubectl")
@@ -41,19 +41,6 @@ def api(px: Estate) -> Caller:
     return Caller(px)
 
 
-def blocks(text: str, heading: str, following: str) -> list[dict[str, str]]:
-    """The entries of a list in a description: each begins anew with the field that its first one began with."""
-    section = text.split(f"  {heading}:\n", 1)[1].split(f"\n  {following}:", 1)[0]
-    lines = [line.strip().split(":", 1) for line in section.splitlines()]
-    first = lines[0][0]
-    found: list[dict[str, str]] = []
-    for name, value in lines:
-        if name == first:
-            found.append({})
-        found[-1][name] = value.strip()
-    return found
-
-
 def test_the_story_by_the_api_row_by_row(px: Estate, api: Caller) -> None:
     # 10: the Migration is made.
     body = {"pair": str(px.pair.pk), "name": "cmsmigration", "namespaces": ["cms"], "start_applications": True}
@@ -64,62 +51,11 @@ def test_the_story_by_the_api_row_by_row(px: Estate, api: Caller) -> None:
     assert migration.status == Status.SUCCESSFUL, told(migration)
     texts = api.get(f"{path}stork/")
 
-    # 11: stage, status, volumes and resources done of all, created, elapsed.
-    heading, row = texts["get"].splitlines()
-    assert heading.split()[:6] == ["NAME", "CLUSTERPAIR", "STAGE", "STATUS", "VOLUMES", "RESOURCES"]
-    assert row.split()[:6] == ["cmsmigration", "prod", "Final", "Successful", "2/2", "9/9"]
-    assert re.search(r"UTC   Volumes \(\S+s\) Resources \(\S+s\)   \d+$", row)
-
-    # 12: the description.
-    text = texts["describe"]
-    assert re.search(r"^Name: +cmsmigration$", text, re.M)
-    assert re.search(r"^Namespace: +kube-system$", text, re.M)
-    assert re.search(r"^API Version: +stork.libopenstorage.org/v1alpha1$", text, re.M)
-    spec = text.split("Spec:\n", 1)[1].split("Status:\n", 1)[0]
-    for field, value in (
-        ("Cluster Pair", "prod"),
-        ("Include Resources", "true"),
-        ("Include Volumes", "true"),
-        ("Start Applications", "true"),
-        ("Admin Cluster Pair", ""),
-        ("Pre Exec Rule", ""),
-        ("Post Exec Rule", ""),
-        ("Selectors", "<nil>"),
-    ):
-        assert re.search(rf"^  {field}: *{value}\s*$", spec, re.M), field
-    assert "  Namespaces:\n    cms\n" in spec
-    status = text.split("Status:\n", 1)[1]
-    assert re.search(r"^  Stage: +Final$", status, re.M)
-    assert re.search(r"^  Status: +Successful$", status, re.M)
-    resources = blocks(status, "Resources", "Stage")
     names = {row.volume for row in migration.volumes.all()}
-    expected = nine.RESOURCES | {("PersistentVolume", name) for name in names}
-    assert len(resources) == 9
-    assert {(each["Kind"], each["Name"]) for each in resources} == expected
-    for each in resources:
-        assert (each["Status"], each["Reason"]) == ("Successful", "Resource migrated successfully")
-        assert each["Namespace"] == ("" if each["Kind"] == "PersistentVolume" else "cms")
-        groups = {"Deployment": ("apps", "v1"), "Route": ("route.openshift.io", "v1")}
-        assert (each["Group"], each["Version"]) == groups.get(each["Kind"], ("core", "v1"))
-    volumes = status.split("  Volumes:\n", 1)[1].split("Events:", 1)[0]
-    for claim in nine.CLAIMS:
-        assert re.search(rf"^    Persistent Volume Claim: +{claim}$", volumes, re.M)
-    assert len(re.findall(r"^    Reason: +Migration successful for volume$", volumes, re.M)) == 2
-    assert len(re.findall(r"^    Status: +Successful$", volumes, re.M)) == 2
-    assert len(re.findall(r"^    Bytes Total: +[1-9]\d+$", volumes, re.M)) == 2
-
-    # The stream of events: volumes first, then resources; a volume's object is told of twice, and folded. From the
-    # tenth message on, client-go combines similar ones into one event, so that it has the last one's words.
-    lines = text.split("  ----    ", 1)[1].splitlines()[1:]
-    assert [line.split()[:2] for line in lines] == [["Normal", "Successful"]] * len(lines)
-    assert "(x2 over " in text
-    messages = [re.split(r"\s{2,}stork\s{2,}", line)[1] for line in lines]
-    assert len(messages) == len(set(messages)) == 10
-    assert sum(message.startswith("(combined from similar events): ") for message in messages) == 1
-    about_volumes = {f"Volume {name} migrated successfully" for name in names}
-    assert {message for message in messages if message.startswith("Volume ")} == about_volumes
+    described.check_table(texts["get"], pair="prod")
+    described.check_description(texts["describe"], pair="prod", namespace="kube-system", volumes=names)
     ours = [each for each in api.get(f"{path}events/?page_size=500")["results"] if each["source"] == "stork"]
-    assert {each["message"] for each in ours[:2]} == about_volumes
+    assert {each["message"] for each in ours[:2]} == {f"Volume {name} migrated successfully" for name in names}
     assert sum(each["count"] for each in ours) == 13
 
     # 13: all of it is on the destination.
