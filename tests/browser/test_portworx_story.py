@@ -17,6 +17,7 @@ from tests.portworx_estate import hand
 from tests.story.from_nothing import PASSWORD, USER, Beginning, beginning
 
 SLOW_MS = 60_000
+ABORTED = ("htmx:afterRequest", "htmx:sendAbort")
 STEPS = (
     "Look at both clusters",
     "The destination's cluster UUID",
@@ -262,5 +263,6 @@ def test_a_person_sets_portworx_up_and_moves_the_cms(browser: Browser, begun: Be
     for claim in nine.CLAIMS:
         assert not differences(begun.dev.volume_path("cms", claim), begun.prod.volume_path("cms", claim))
     take_down(page, begun)
-    assert complaints == []
+    # What a later choice in the form of the pair replaces is aborted, and htmx says so.
+    assert [each for each in complaints if not each.startswith(ABORTED)] == []
     context.close()

@@ -90,7 +90,7 @@ def person(px: Estate, client: Client) -> Iterator[Person]:
     made.check_clusters()
     made.edit(namespace="kube-system", object_name="prod", endpoint_host="")
     ObjectStore.objects.update(secret_access_key=px.s3.keys.secret_access_key)
-    if "Storage and scheduler are Ready." not in made.press("set-up", replace_credentials="on"):
+    if "Storage and scheduler are Ready." not in made.press("set-up", replace_credentials="on", take_over="on"):
         pytest.fail(made.read(f"/pairs/{px.pair.pk}/"))
 
 

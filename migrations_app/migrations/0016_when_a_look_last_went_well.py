@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('migrations_app', '0014_purge_as_an_action'),
+        ('migrations_app', '0015_verifications_and_volume_snapshots'),
     ]
 
     operations = [
