@@ -163,3 +163,22 @@ def test_lists_follow_their_migrations(page: Page, server: Server) -> None:
     expect(row).to_contain_text("Failed")
     failed = page.locator("#counts div", has_text="Failed or partial").last
     expect(failed).to_contain_text("1")
+
+
+def test_a_finished_migration_is_verified_from_its_page_and_the_verification_stopped(
+    page: Page, server: Server
+) -> None:
+    opened(page, server)
+    expect(page.get_by_role("link", name="Verify", exact=True)).to_have_count(0)
+    server.do("finish", status="Successful", reason="Everything verified")
+    page.get_by_role("link", name="Verify", exact=True).click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("read anew on dev and on prod")
+    dialog.get_by_role("button", name="Verify", exact=True).click()
+    section = page.locator("#migration-verification")
+    expect(section).to_contain_text("In progress")
+    expect(section.locator("tbody tr")).not_to_have_count(0)
+    page.get_by_role("link", name="Stop the verification").click()
+    dialog.get_by_role("button", name="Stop the verification").click()
+    expect(section).to_contain_text("Is being stopped")
+    assert not page.complaints  # type: ignore[attr-defined]
