@@ -17,12 +17,12 @@ DUPLICATES = "duplicate entries for key"
 def create(connection: Connection, obj: Object, *, dry_run: bool = False) -> Applied:
     """Make the object by server-side apply, so that its fields are ours. `created` tells whether it was not there.
 
-    Of what is there then, no more than the metadata is sure to be told.
+    A dry run tells the whole object that would come of it; otherwise no more than its metadata is sure to be told.
 
     What cannot be applied, though the source's server took it, is created by POST. Raises KubeError.
     """
     try:
-        return connection.apply_told(obj, dry_run=dry_run, whole=False)
+        return connection.apply_told(obj, dry_run=dry_run, whole=dry_run)
     except Invalid as error:
         if DUPLICATES not in error.message:
             raise

@@ -135,6 +135,31 @@ def finished(process: subprocess.Popen[str], timeout: float = 120) -> Outcome:
     return Outcome(process.returncode, lines, err)
 
 
+# The mover, and its peak in KiB. What a parent counts for it would be the parent's own size at least.
+_MEASURED = """
+import os, sys
+from mover.__main__ import main
+status = main(sys.argv[1:])
+peak = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(peak, file=sys.stderr, flush=True)
+sys.stdout.flush()
+os._exit(status)
+"""
+
+
+def measured(command: str, path: Path, environment: Mapping[str, str]) -> tuple[list[dict[str, Any]], int]:
+    """What a mover that succeeds says, and the most memory that it took, in bytes."""
+    said = subprocess.run(
+        [sys.executable, "-c", _MEASURED, command, "--path", str(path)],
+        cwd=REPOSITORY,
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [json.loads(line) for line in said.stdout.splitlines()], int(said.stderr) << 10
+
+
 def until(condition: Callable[[], bool], seconds: float = 30) -> None:
     """Wait until `condition` holds."""
     deadline = time.monotonic() + seconds

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-import resource
 import socket
 import subprocess
 from collections.abc import Callable
@@ -14,17 +13,17 @@ from typing import Any
 import pytest
 
 from mover.inspection import BUCKETS
-from tests.mover.conftest import Bench, Outcome, finished
+from tests.mover.conftest import Bench, Outcome, finished, measured
 from tests.mover.torture import make as make_torture
 from tests.mover.trees import plausible_tree, random_bytes
 
 KEY = base64.b64encode(bytes(range(32))).decode()
+ALONE = {"MOVER_DIGEST_KEY": KEY, "MOVER_VOLUME": "cms/data", "MOVER_WORKERS": "2"}
 
 
 def read(bench: Bench, path: Path, *arguments: str, **changed: str) -> Outcome:
     """What `digest` says of a tree: with nothing of the object store in its environment."""
-    alone = Bench({"MOVER_DIGEST_KEY": KEY, "MOVER_VOLUME": "cms/data", "MOVER_WORKERS": "2"}, bench.s3)
-    return finished(alone.start("digest", path, environment=changed, more=arguments))
+    return finished(Bench(ALONE, bench.s3).start("digest", path, environment=changed, more=arguments))
 
 
 def sums(outcome: Outcome) -> bytes:
@@ -218,7 +217,7 @@ def test_another_key_gives_other_digests(bench: Bench, source: Path) -> None:
 def test_lines_stay_short_and_memory_bounded(bench: Bench, source: Path) -> None:
     for number in range(20_000):
         (source / f"{number:05}").touch()
-    outcome = read(bench, source)
-    assert outcome.last["files"] == 20_000
-    assert all(len(str(line)) < 16_000 for line in outcome.lines)
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 256 << 10
+    said, peak = measured("digest", source, ALONE)
+    assert said[-1]["files"] == 20_000
+    assert all(len(str(line)) < 16_000 for line in said)
+    assert peak < 256 << 20

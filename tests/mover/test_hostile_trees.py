@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.mover.conftest import REPOSITORY, Bench
+from tests.mover.conftest import Bench, measured
 from tests.mover.trees import assert_same
 
 MOST = 256 << 20
-# The mover, and its peak in KiB. What a parent counts for it would be the parent's own size at least.
-MEASURED = """
-import os, sys
-from mover.__main__ import main
-status = main(sys.argv[1:])
-peak = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
-print(peak, file=sys.stderr, flush=True)
-sys.stdout.flush()
-os._exit(status)
-"""
 
 
 def deep(root: Path, levels: int, name: bytes = b"d") -> None:
@@ -100,17 +87,9 @@ def test_memory_stays_within_bounds(bench: Bench, in_memory: Path, make: Callabl
     make(source)
     digests = set()
     for command, path in (("push", source), ("pull", destination), ("verify", destination)):
-        said = subprocess.run(
-            [sys.executable, "-c", MEASURED, command, "--path", str(path)],
-            cwd=REPOSITORY,
-            env={"PATH": os.environ["PATH"], **bench.environment, "MOVER_WORKERS": "4"},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        peak = int(said.stderr) << 10
+        said, peak = measured(command, path, {**bench.environment, "MOVER_WORKERS": "4"})
         assert peak < MOST, f"{command}: {peak >> 20} MiB"
-        digests.add(json.loads(said.stdout.splitlines()[-1])["digest"])
+        digests.add(said[-1]["digest"])
     assert len(digests) == 1
     if make is many_names_of_one_file:
         assert (destination / "first").stat().st_nlink == 30_001
