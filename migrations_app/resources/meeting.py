@@ -27,8 +27,8 @@ from clusters.kube.requests import FIELD_MANAGER, Applied
 from migrations_app.resources import ownership
 from migrations_app.resources.autoscaling import without_scaled
 from migrations_app.resources.belonging import GENERATED_ACCOUNTS
-from migrations_app.resources.compare import compare
-from migrations_app.resources.diffs import SECRET, FieldDiff, differences, field_diffs, redacted
+from migrations_app.resources.compare import compare, differing_fields
+from migrations_app.resources.diffs import SECRET, FieldDiff, differences, field_diffs, redacted, without_noise
 from migrations_app.resources.marks import migration_of, type_of
 from migrations_app.resources.spec import ConflictPolicy
 
@@ -97,7 +97,7 @@ def decide(connection: Connection, obj: Object, present: Object | None, ours: Ou
     brought = migration_of(present) in ours.earlier
     obj, scaler = without_scaled(connection, obj, present)
     local = local_differences(obj, present)
-    if not local and not (brought and ownership.holds_more_than(present, obj)):
+    if not local and not (brought and (ownership.holds_more_than(present, obj) or _is_marked_otherwise(obj, present))):
         return Decision(Action.UNCHANGED, UNCHANGED, present)
     if type_of(obj) == DEFINITION and _serves_the_same(obj, present):
         return Decision(Action.UNCHANGED, KEPT_DEFINITION, present)
@@ -117,6 +117,12 @@ def decide(connection: Connection, obj: Object, present: Object | None, ours: Ou
         reason = BROUGHT_EARLIER + (SCALED.format(scaler=scaler) if scaler else "")
         return Decision(Action.UPDATE, reason, present, diff, answer.warnings, force=True, wanted=obj)
     return _met(policy, obj, present, diff, answer.warnings, held)
+
+
+def _is_marked_otherwise(obj: Object, present: Object) -> bool:
+    """Whether labels or annotations that come are not there so. Of what is somebody else's that says nothing."""
+    wanted, there = without_noise(obj)["metadata"], without_noise(present)["metadata"]
+    return any(differing_fields(wanted.get(part) or {}, there.get(part) or {}) for part in ("labels", "annotations"))
 
 
 def exactly(obj: Object, present: Object) -> Object:

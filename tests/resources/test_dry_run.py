@@ -167,6 +167,26 @@ def test_what_an_earlier_migration_brought_is_updated_unless_others_changed_the_
     assert '.data.a by "kubectl-edit"' in found["ConfigMap edited"].reason
 
 
+def test_labels_and_annotations_of_what_an_earlier_migration_brought_are_updated_too(
+    connection: Connection, namespace: str
+) -> None:
+    before = make("ConfigMap", "settings", namespace, data={"a": "1"})
+    before["metadata"]["labels"] = {"tier": "web"}
+    connection.apply(transformed(before, Options(EARLIER)))
+    ours = wanted("ConfigMap", "settings", namespace, data={"a": "1"})
+    ours["metadata"]["labels"]["tier"] = "front"
+    found = planned(connection, [ours])["ConfigMap settings"]
+    assert found.action == "update"
+    assert [(each.path, each.before, each.after) for each in found.diff] == [("metadata.labels.tier", "web", "front")]
+
+
+def test_labels_of_what_others_made_are_theirs(connection: Connection, namespace: str) -> None:
+    connection.create("configmaps", make("ConfigMap", "settings", namespace, data={"a": "1"}))
+    ours = wanted("ConfigMap", "settings", namespace, data={"a": "1"})
+    ours["metadata"]["labels"]["tier"] = "front"
+    assert planned(connection, [ours])["ConfigMap settings"].action == "unchanged"
+
+
 def test_the_servers_warnings_are_told(connection: Connection, namespace: str) -> None:
     ours = wanted("ConfigMap", "settings", namespace, data={"a": "1"}, colour="red")
     found = planned(connection, [ours])["ConfigMap settings"]
