@@ -14,6 +14,7 @@ from django.db import connection
 from clusters.encryption import EncryptedTextField
 from clusters.models import Cluster, ObjectStore
 from migrations_app.models import Migration, MigrationResource
+from migrations_app.verifications.models import Verification
 from tests import factories
 
 OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
@@ -24,6 +25,7 @@ SECRETS = {
     "clusters_objectstore.secret_access_key": 1,
     "migrations_app_migration.data_key": 1,
     "migrations_app_migrationresource.former": 1,
+    "migrations_app_verification.key": 1,
 }
 
 
@@ -34,6 +36,7 @@ def migration(settings: Any, db: None) -> Migration:
     migration = factories.company().migration
     Migration.objects.filter(pk=migration.pk).update(data_key="sesame-data-key")
     MigrationResource.objects.filter(migration=migration, kind="Secret").update(former='{"data": "sesame"}')
+    Verification.objects.create(migration=migration, key="sesame-verification-key")
     return migration
 
 
@@ -63,6 +66,7 @@ def test_every_secret_is_readable_with_the_new_key_alone(migration: Migration, s
         "clusters.ObjectStore: 1",
         "migrations_app.Migration: 1",
         "migrations_app.MigrationResource: 4",
+        "migrations_app.Verification: 1",
     ]
     assert {column: len(rows) for column, rows in stored().items()} == SECRETS
     for rows in stored().values():
@@ -74,6 +78,7 @@ def test_every_secret_is_readable_with_the_new_key_alone(migration: Migration, s
     assert ObjectStore.objects.get().secret_access_key == "sesame-secret"
     assert Migration.objects.get().data_key == "sesame-data-key"
     assert MigrationResource.objects.get(kind="Secret").former == '{"data": "sesame"}'
+    assert Verification.objects.get().key == "sesame-verification-key"
 
 
 def test_nothing_but_the_secrets_is_written(migration: Migration, settings: Any) -> None:
