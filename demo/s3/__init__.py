@@ -11,7 +11,7 @@ from __future__ import annotations
 import secrets
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,7 @@ class RunningS3:
     read_only_keys: KeyPair
     faults: Faults
     sessions: Sessions
+    connections: Callable[[], int]
     region: str = "us-east-1"
 
 
@@ -60,7 +61,8 @@ def running_s3(
     thread.start()
     scheme = "https" if tls else "http"
     try:
-        yield RunningS3(f"{scheme}://127.0.0.1:{server.server_port}", bucket, full, reader, faults, server.sessions)
+        endpoint = f"{scheme}://127.0.0.1:{server.server_port}"
+        yield RunningS3(endpoint, bucket, full, reader, faults, server.sessions, server.connections)
     finally:
         server.shutdown()
         server.close_connections()

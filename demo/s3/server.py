@@ -84,6 +84,10 @@ class S3Server(ThreadingHTTPServer):
         self._connections.discard(request)
         super().shutdown_request(request)  # type: ignore[arg-type]
 
+    def connections(self) -> int:
+        """How many are open; one whose client died is, until what it had asked for is done."""
+        return len(self._connections)
+
     def close_connections(self) -> None:
         """Break all connections off, as when the server goes away."""
         for connection in list(self._connections):

@@ -35,12 +35,15 @@ def packs_named_in_journals(bench: Bench) -> set[str]:
 def killed_push(bench: Bench, source: Path, packs: int) -> None:
     """A push that is killed when it has stored so many packs."""
     before = len(bench.objects("packs/"))
+    connections = bench.s3.connections()
     bench.s3.faults.latency = 0.05
     process = bench.start("push", source)
     until(lambda: len(bench.objects("packs/")) >= before + packs)
     process.kill()
     process.communicate()
     bench.s3.faults.latency = 0
+    # What the store had received whole by then, it still keeps.
+    until(lambda: bench.s3.connections() <= connections)
 
 
 def start_upload(bench: Bench, name: str) -> None:

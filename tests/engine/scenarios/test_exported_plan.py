@@ -66,8 +66,9 @@ def there(scenario: Scenario) -> dict[Key, Object]:
     found = {key_of(obj): without_marks(obj) for obj in [*collected.objects, *claims]}
     for obj in found.values():
         if obj["kind"] == "PersistentVolumeClaim":
-            # Which volume a class's driver makes is its own affair.
+            # Which volume a class's driver makes, and where the first consumer was placed, is their own affair.
             obj["spec"].pop("volumeName", None)
+            obj["metadata"].get("annotations", {}).pop("volume.kubernetes.io/selected-node", None)
     return found
 
 
