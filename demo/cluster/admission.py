@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import ipaddress
 import secrets
+from collections.abc import Container
 from typing import TYPE_CHECKING, Any
 
 from demo.cluster import constraints, defaults, limit_ranges, pod_security, quotas, statuses
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 NODE_PORTS = range(30000, 32768)
+# Those below are for whoever names one, as long as there are others: KEP-3668.
+FIRST_DYNAMIC_NODE_PORT = 30086
 PRIORITIES = "priorityclasses.scheduling.k8s.io"
 # Every cluster has these two from its beginning.
 SYSTEM_PRIORITIES = {"system-cluster-critical": 2000000000, "system-node-critical": 2000001000}
@@ -186,8 +189,13 @@ def allocate_ports(api: ClusterAPI, info: ResourceInfo, obj: Object) -> None:
                 )
                 raise statuses.invalid(info, obj["metadata"]["name"], [cause])
         else:
-            port["nodePort"] = secrets.choice([each for each in NODE_PORTS if each not in taken])
+            port["nodePort"] = _free_node_port(taken)
         taken.add(port["nodePort"])
+
+
+def _free_node_port(taken: Container[int]) -> int:
+    free = [each for each in NODE_PORTS if each not in taken]
+    return secrets.choice([each for each in free if each >= FIRST_DYNAMIC_NODE_PORT] or free)
 
 
 def _addresses(api: ClusterAPI) -> set[str]:
