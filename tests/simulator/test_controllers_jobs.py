@@ -83,6 +83,65 @@ async def test_a_suspended_job_starts_when_it_is_resumed(tmp_path: Path) -> None
         assert not is_true(api, "later", "Suspended")
 
 
+async def test_suspending_a_job_ends_its_pods_which_counts_neither_as_failure_nor_as_time(tmp_path: Path) -> None:
+    """As the Job controller of v1.36 does: pods are let go of before they are deleted, and startTime is cleared."""
+    rules = {"rules": [{"action": "FailJob", "onExitCodes": {"operator": "In", "values": [9]}}]}
+    async with cluster(tmp_path) as api:
+        api.create(JOBS, job("on", "sleep 600", backoffLimit=0, activeDeadlineSeconds=600, podFailurePolicy=rules))
+        seen: set[str] = set()
+        for round_ in range(1, 4):
+            await until(lambda: status(api, "on").get("ready") == 1)
+            (pod,) = pods_of(api, "on")
+            assert pod["metadata"]["name"] not in seen, "another pod after each pause"
+            seen.add(pod["metadata"]["name"])
+            assert "startTime" in status(api, "on")
+            api.patch(JOBS, "default", "on", {"spec": {"suspend": True}})
+            await until(lambda: is_true(api, "on", "Suspended"))
+            await until(lambda: pods_of(api, "on") == [])
+            held = condition(api.get(JOBS, "default", "on"), "Suspended")
+            assert (held["reason"], held["message"]) == ("JobSuspended", "Job suspended")
+            still = await until(lambda: status(api, "on") if not status(api, "on").get("terminating") else None)
+            assert still.keys() & {"active", "startTime", "failed"} == set()
+            api.patch(JOBS, "default", "on", {"spec": {"suspend": False}})
+            await until(lambda: not is_true(api, "on", "Suspended"))
+            resumed = condition(api.get(JOBS, "default", "on"), "Suspended")
+            assert (resumed["status"], resumed["reason"], resumed["message"]) == ("False", "JobResumed", "Job resumed")
+            assert status(api, "on")["startTime"] == resumed["lastTransitionTime"]
+            told = reasons(api, "on")
+            assert {"Suspended", "Resumed", "SuccessfulDelete"} <= set(told), round_
+        assert not is_true(api, "on", "Failed")
+
+
+async def test_a_resumed_job_waits_for_the_end_of_the_pods_that_it_had(tmp_path: Path) -> None:
+    """Where a podFailurePolicy stands, a pod is replaced when it has ended: never two at the same data."""
+    rules = {"rules": [{"action": "FailJob", "onExitCodes": {"operator": "In", "values": [9]}}]}
+    body = job("slow", "sleep 600", podFailurePolicy=rules)
+    body["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 2
+    async with cluster(tmp_path) as api:
+        api.create(JOBS, body)
+        await until(lambda: status(api, "slow").get("ready") == 1)
+        api.patch(JOBS, "default", "slow", {"spec": {"suspend": True}})
+        await until(lambda: is_true(api, "slow", "Suspended"))
+        api.patch(JOBS, "default", "slow", {"spec": {"suspend": False}})
+        await until(lambda: not is_true(api, "slow", "Suspended"))
+        assert len(pods_of(api, "slow")) == 1
+        assert status(api, "slow")["terminating"] == 1
+        await until(lambda: status(api, "slow").get("ready") == 1)
+        assert [pod for pod in pods_of(api, "slow") if "deletionTimestamp" not in pod["metadata"]]
+
+
+async def test_a_finished_job_is_not_suspended(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as api:
+        api.create(JOBS, job("done", "true"))
+        await until(lambda: is_true(api, "done", "Complete"))
+        before = status(api, "done")
+        api.patch(JOBS, "default", "done", {"spec": {"suspend": True}})
+        api.create(JOBS, job("later", "true"))
+        await until(lambda: is_true(api, "later", "Complete"))
+        assert status(api, "done") == before
+        assert len(pods_of(api, "done")) == 1
+
+
 async def test_an_exit_code_may_fail_a_job_at_once_or_not_count(tmp_path: Path) -> None:
     def rule(action: str, code: int) -> Object:
         return {"action": action, "onExitCodes": {"operator": "In", "values": [code]}}

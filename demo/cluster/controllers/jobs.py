@@ -71,11 +71,13 @@ def reconcile(api: ClusterAPI, key: Key) -> float | None:
         again = _complete(api, job, status, active, terminating)
     elif suspended:
         for pod in active:
+            # Let go of before it ends, so that its end counts neither as a failure nor for the backoff.
+            drop_finalizer(api, "pods", pod, TRACKING)
             delete_pod(api, job, pod, component=COMPONENT)
         status = _with_condition(api, job, status, "Suspended", ("JobSuspended", "Job suspended"), announce="Normal")
         terminating, active = terminating + active, []
     else:
-        status = _resumed(status)
+        status = _resumed(api, job, status)
         created, again = _create_missing(api, job, status, pods, len(active), len(terminating))
         active += created
     status["active"] = len(active)
@@ -94,6 +96,11 @@ def _is_over(pod: Object) -> bool:
     """Whether nothing will happen to the pod any more; one deleted before it had a node never began."""
     never_began = "deletionTimestamp" in pod["metadata"] and not pod["spec"].get("nodeName")
     return is_pod_finished(pod) or never_began
+
+
+def _was_let_go(pod: Object) -> bool:
+    """Whether the pod was deleted because its Job was suspended."""
+    return "deletionTimestamp" in pod["metadata"] and TRACKING not in pod["metadata"].get("finalizers", ())
 
 
 def finished_at(job: Object) -> str | None:
@@ -216,9 +223,11 @@ def _with_condition(api: ClusterAPI, job: Object, status: Object, kind: str, why
     return {**status, "conditions": [*others, condition]}
 
 
-def _resumed(status: Object) -> Object:
+def _resumed(api: ClusterAPI, job: Object, status: Object) -> Object:
+    """The status of a Job that is not suspended, or no longer: then its time begins anew, and an event tells of it."""
     if not _has(status, "Suspended"):
         return status
+    api.record_event(job, "Normal", "Resumed", "Job resumed", component=COMPONENT)
     moment = now()
     resumed = {
         "type": "Suspended",
@@ -229,7 +238,7 @@ def _resumed(status: Object) -> Object:
         "message": "Job resumed",
     }
     others = [each for each in status["conditions"] if each["type"] != "Suspended"]
-    return {**status, "conditions": [*others, resumed]}
+    return {**status, "startTime": moment, "conditions": [*others, resumed]}
 
 
 def _complete(
@@ -254,7 +263,7 @@ def _create_missing(
         missing -= terminating
     if missing <= 0:
         return [], None
-    failed = [pod for pod in pods if pod["status"].get("phase") == "Failed"]
+    failed = [pod for pod in pods if pod["status"].get("phase") == "Failed" and not _was_let_go(pod)]
     ends = [
         each["state"]["terminated"]["finishedAt"]
         for pod in failed
