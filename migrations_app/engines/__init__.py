@@ -89,11 +89,15 @@ class Foreseen:
 
 @dataclass(frozen=True)
 class Contents:
-    """One object as it is on the source, as it is to be, and as the destination has it; None where it is not there."""
+    """One object as it is on the source, as it is to be, and as the destination has it; None where it is not there.
+
+    `outcome` is what would come of applying it over what is there; None where nothing is, or the server refuses it.
+    """
 
     source: dict[str, Any] | None
     wanted: dict[str, Any] | None
     present: dict[str, Any] | None
+    outcome: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

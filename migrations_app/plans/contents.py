@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from migrations_app.engines import ForeseesObjects, MigrationError, RetriableError, engine_for
 from migrations_app.plans.models import PlannedAction, PlannedObject
+from migrations_app.resources import diffs
 from migrations_app.resources.masking import masked
 from teams.refusals import Refusal, Unavailable
 
@@ -53,11 +54,17 @@ def texts(row: PlannedObject) -> Texts:
     source, wanted, present = (_text(each) for each in (found.source, found.wanted, found.present))
     if row.shown_action == PlannedAction.PURGE:
         return Texts(source, wanted, present, [], [f"-{line}" for line in present.splitlines()])
-    return Texts(source, wanted, present, _differences(source, wanted), _differences(present, wanted))
+    before, after = (_changeable(each) for each in (found.present, found.outcome or found.wanted))
+    return Texts(source, wanted, present, _differences(source, wanted), _differences(before, after))
 
 
 def _text(obj: Object | None) -> str:
     return "" if obj is None else to_yaml(masked(without_noise(obj)))
+
+
+def _changeable(obj: Object | None) -> str:
+    """What applying can change of it: neither its status nor what the server keeps for itself."""
+    return "" if obj is None else to_yaml(diffs.without_noise(masked(obj)))
 
 
 def without_noise(obj: Object) -> Object:

@@ -119,6 +119,18 @@ def decide(connection: Connection, obj: Object, present: Object | None, ours: Ou
     return _met(policy, obj, present, diff, answer.warnings, held)
 
 
+def outcome(connection: Connection, obj: Object, present: Object) -> Object | None:
+    """The whole object that would come of this one over the present one, whoever holds its fields; None if refused.
+
+    Raises KubeError only for what is not about the object.
+    """
+    obj, _scaler = without_scaled(connection, obj, present)
+    if _lacks_pull_secrets_only(obj, present):
+        return {**present, **lent(obj, present)}
+    answer, _held, _error = _asked(connection, exactly(obj, present), force=True)
+    return None if answer is None else answer.obj
+
+
 def _is_marked_otherwise(obj: Object, present: Object) -> bool:
     """Whether labels or annotations that come are not there so. Of what is somebody else's that says nothing."""
     wanted, there = without_noise(obj)["metadata"], without_noise(present)["metadata"]

@@ -189,3 +189,23 @@ def test_suggestions_are_found_taken_over_and_migrated_with(estate: Estate) -> N
     assert suggesting.counts(plan) == {"open": 0, "taken": 1, "dismissed": len(others)}
     again = computed(made(estate, **mapped, transformations=plan.spec["transformations"]))
     assert row.before not in {each.before for each in again.suggestions.all()}, "a rule changes it already"
+
+
+def test_against_the_destination_only_what_applying_changes_is_shown(estate: Estate) -> None:
+    """Not its uid, status and the like, nor what controllers there have added."""
+    here = estate.on("dev").get("configmaps", "mysql-config", "cms")
+    prod = estate.on("prod")
+    prod.create("namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "cms"}})
+    metadata = {"name": "mysql-config", "namespace": "cms", "annotations": {"controller.example.com/revision": "1"}}
+    other = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": here["data"] | {"colour": "blue"}}
+    name = next(iter(here["data"]))
+    prod.create("configmaps", other | {"data": other["data"] | {name: "otherwise"}})
+    plan = computed(made(estate))
+    row = plan.objects_planned.get(resource="configmaps", name="mysql-config")
+    assert row.action == PlannedAction.CONFLICT
+    texts = contents.texts(row)
+    changed = [line for line in texts.changed_on_the_destination if line[0] in "+-"]
+    assert changed[0] == f"-  {name}: otherwise"
+    assert {line[0] for line in changed[1:]} == {"+"}
+    assert "colour" not in "".join(changed)
+    assert "revision" not in "".join(changed)

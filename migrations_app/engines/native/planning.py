@@ -23,6 +23,7 @@ from migrations_app.resources.diffs import differences
 from migrations_app.resources.dry_run import Planned
 from migrations_app.resources.dry_run import dry_run as asked_of_each
 from migrations_app.resources.marks import key_of, named
+from migrations_app.resources.meeting import outcome
 from migrations_app.resources.references import references
 from migrations_app.resources.registrations import suspensions
 from migrations_app.resources.rules import RuleError
@@ -169,7 +170,8 @@ def contents(pair: ClusterPair, spec: Spec, *, migration_id: str, resource: str,
         except NotFound:
             return Contents(source, wanted, None)
         present = _got(connection, there, name, place)
-    return Contents(source, wanted, present)
+        applied = outcome(connection, wanted, present) if wanted and present else None
+    return Contents(source, wanted, present, applied)
 
 
 def _got(connection: Connection, resource: str, name: str, namespace: str) -> Object | None:
