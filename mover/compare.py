@@ -127,8 +127,7 @@ class _Pass:
                     self._leave()
                 else:
                     self._enter(entry)
-            while self._pending:
-                self._pending.popleft()()
+            self._differs_in_nothing()
         finally:
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._links.close()
@@ -220,7 +219,7 @@ class _Pass:
         if not self._folders:
             if self._before_root is not None:
                 self._before_root()
-            if self._repair_root:
+            if self._repair_root and self._differs_in_nothing():
                 with self._volume.reach(b"") as reached:
                     apply_metadata(reached, folder.wanted)
         actual = self._actual(folder.path)
@@ -344,6 +343,12 @@ class _Pass:
     def _could_not_keep(self, what: str, path: bytes) -> None:
         self._unkept.add(what, path)
         self._reporter.unkept(what, readable(path))
+
+    def _differs_in_nothing(self) -> bool:
+        """Whether all that was looked at until now is as it should be, with the contents that are still being read."""
+        while self._pending:
+            self._pending.popleft()()
+        return not self._differences
 
     def _differ(self, path: bytes, how: str) -> None:
         if self._repairs:

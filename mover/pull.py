@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import stat
 import time
@@ -11,18 +10,15 @@ from typing import Any
 from mover.compare import Comparison
 from mover.crypto import VolumeKeys
 from mover.device import volume_at
-from mover.earlier import EVERYTHING, earlier_pass, require_untouched
-from mover.entries import readable
-from mover.errors import DestinationRefused, ForeignContent
+from mover.earlier import EVERYTHING, what_is_there
+from mover.errors import DestinationRefused
 from mover.following import Follower
-from mover.journal import list_runs, read_manifest
+from mover.journal import list_runs
 from mover.objectstore import ObjectStore
 from mover.report import Counters, Reporter
 from mover.settings import Settings
 from mover.state import state_of
 from mover.tree import Volume
-
-_MOST_NAMED = 3
 
 
 def pull(settings: Settings, path: str, store: ObjectStore, reporter: Reporter) -> dict[str, Any]:
@@ -34,16 +30,12 @@ def pull(settings: Settings, path: str, store: ObjectStore, reporter: Reporter) 
     state = state_of(volume)
     comparison = Comparison(settings, volume, store, keys, reporter)
     if not state.exists():
-        foreign = list(itertools.islice(volume.names(b""), _MOST_NAMED + 1))
-        before = earlier_pass(settings, store, keys) if foreign and settings.pass_number > 1 else None
-        if foreign and before is None:
-            result = _already_restored(settings, store, keys, comparison, foreign)
-            return _result(result, reporter.counters, began)
-        if before is not None:
-            require_untouched(volume, before, settings, store, keys)
+        known = what_is_there(settings, volume, store, keys, comparison)
+        if known is not None and known.result is not None and known.run == list_runs(store)[-1]:
+            return _result(known.result, reporter.counters, began)
         state.create()
-        if before is not None:
-            state.record(before.run, EVERYTHING)
+        if known is not None:
+            state.record(known.run, EVERYTHING)
     run = Follower(settings, volume, store, keys, state, reporter.counters).follow()
     volume.sync()
     result = comparison.repair(run, before_root=state.remove)
@@ -53,24 +45,6 @@ def pull(settings: Settings, path: str, store: ObjectStore, reporter: Reporter) 
 
 def _result(found: dict[str, Any], counters: Counters, began: float) -> dict[str, Any]:
     return {**found, "bytes_sent": counters.bytes_sent, "seconds": round(time.monotonic() - began, 3)}
-
-
-def _already_restored(
-    settings: Settings, store: ObjectStore, keys: VolumeKeys, comparison: Comparison, foreign: list[bytes]
-) -> dict[str, Any]:
-    """The result of the pull that was here before; ForeignContent when this is not what one leaves behind."""
-    runs = list_runs(store)
-    differences: list[str] = []
-    if runs and read_manifest(store, keys, runs[-1], settings.volume) is not None:
-        found = comparison.check(runs[-1], differences, repair_root=True)
-        if not differences:
-            return found
-    some = ", ".join(readable(name) for name in foreign[:_MOST_NAMED]) + (", …" if len(foreign) > _MOST_NAMED else "")
-    detail = f" It differs from the migration's data in {'; '.join(differences[:3])}." if differences else ""
-    raise ForeignContent(
-        f"The destination volume {settings.volume} is not empty: it holds {some}, which this migration did not put "
-        f"there.{detail} Give an empty claim, or remove its content, and start again."
-    )
 
 
 def require_directory(volume: Volume, label: str) -> None:

@@ -235,6 +235,85 @@ def test_a_restored_tree_that_was_changed_since_is_not_overwritten(
     assert (destination / "folder-0" / "inner-0" / "file-21").read_bytes() == b"written by the application"
 
 
+@pytest.mark.parametrize("manifest_stored", [True, False], ids=["closed", "lost-before-its-manifest"])
+def test_a_pull_that_had_ended_goes_on_with_a_push_that_began_anew(
+    bench: Bench, source: Path, destination: Path, manifest_stored: bool
+) -> None:
+    plausible_tree(source)
+    bench.run("push", source)
+    bench.run("pull", destination)
+    if not manifest_stored:
+        bench.delete(bench.objects("manifest/")[0])
+    change(source)
+    # The new run stays open until the pull has made up its mind.
+    bench.s3.faults.fail(r"journal/.*/0000000[2-9]", method="PUT", times=1_000_000)
+    pusher = bench.start("push", source)
+    until(lambda: len({name.split("/")[1] for name in bench.objects("journal/")}) == 2)
+    puller = bench.start("pull", destination)
+    until(lambda: puller.poll() is not None or (destination / ".kubemotion-mover" / "state.json").exists())
+    # Lost once more, it has its notes.
+    puller.kill()
+    finished(puller)
+    puller = bench.start("pull", destination)
+    bench.s3.faults.clear()
+    pushed, pulled = finished(pusher), finished(puller)
+    assert (pushed.status, pulled.status) == (0, 0), (pushed, pulled)
+    assert pushed.last["digest"] == pulled.last["digest"]
+    # What it held was not fetched again.
+    assert pulled.last["bytes_sent"] < pulled.last["bytes"] // 2
+    assert_same(source, destination)
+    assert not (destination / ".kubemotion-mover").exists()
+
+
+def test_a_pull_that_had_ended_answers_at_once_where_the_push_was_lost_before_its_manifest(
+    bench: Bench, source: Path, destination: Path
+) -> None:
+    plausible_tree(source)
+    bench.run("push", source)
+    pulled = bench.run("pull", destination)
+    bench.delete(bench.objects("manifest/")[0])
+    assert bench.run("pull", destination)["digest"] == pulled["digest"]
+
+
+def test_a_pull_that_had_ended_takes_over_what_a_second_push_has_closed_since(
+    bench: Bench, source: Path, destination: Path
+) -> None:
+    plausible_tree(source)
+    bench.run("push", source)
+    bench.run("pull", destination)
+    change(source)
+    pushed = bench.run("push", source)
+    assert bench.run("pull", destination)["digest"] == pushed["digest"]
+    assert_same(source, destination)
+
+
+def change(source: Path) -> None:
+    """As an application that goes on working would."""
+    (source / "folder-0" / "inner-0" / "file-21").write_bytes(b"written by the application")
+    (source / "new").write_bytes(b"came later")
+    shutil.rmtree(source / "folder-2")
+
+
+@pytest.mark.parametrize("pushed_again", [False, True])
+def test_what_differs_from_every_run_is_foreign_and_stays_as_it_is(
+    bench: Bench, source: Path, destination: Path, pushed_again: bool
+) -> None:
+    plausible_tree(source)
+    bench.run("push", source)
+    bench.run("pull", destination)
+    (destination / "folder-1" / "precious").write_bytes(b"not ours")
+    destination.chmod(0o751)
+    os.utime(destination, ns=(1, 1))
+    if pushed_again:
+        change(source)
+        bench.run("push", source)
+    with pytest.raises(ForeignContent):
+        bench.run("pull", destination)
+    assert (destination / "folder-1" / "precious").read_bytes() == b"not ours"
+    status = destination.stat()
+    assert (status.st_mode & 0o7777, status.st_mtime_ns) == (0o751, 1)
+
+
 def test_killed_between_the_state_folder_and_the_roots_time_it_still_completes(
     bench: Bench, source: Path, destination: Path
 ) -> None:

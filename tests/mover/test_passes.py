@@ -136,6 +136,26 @@ def test_a_destination_in_use_since_the_earlier_pass_is_refused(bench: Bench, so
     assert (destination / "written by the application").read_bytes() == b"precious"
 
 
+@pytest.mark.parametrize("root_set", [True, False], ids=["ended", "lost-before-the-roots-time"])
+def test_a_later_pass_that_had_ended_is_known_again(
+    bench: Bench, source: Path, destination: Path, root_set: bool
+) -> None:
+    (source / "file").write_bytes(random_bytes(2 * MIB, 14))
+    bench.run("push", source)
+    bench.run("pull", destination)
+    (source / "new").write_bytes(b"new")
+    second = bench.run("push", source, MOVER_PASS="2")
+    assert bench.run("pull", destination, MOVER_PASS="2")["digest"] == second["digest"]
+    if not root_set:
+        os.utime(destination)
+    assert bench.run("pull", destination, MOVER_PASS="2")["digest"] == second["digest"]
+    # Both are lost, and the push finds another tree by now.
+    (source / "newer").write_bytes(b"newer")
+    third = bench.run("push", source, MOVER_PASS="2")
+    assert bench.run("pull", destination, MOVER_PASS="2")["digest"] == third["digest"] != second["digest"]
+    assert_same(source, destination)
+
+
 def test_files_without_write_permission_are_patched_by_their_owner(
     bench: Bench, source: Path, destination: Path
 ) -> None:
