@@ -6,6 +6,8 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
+from demo.cluster import webhook_configurations
+
 Object = dict[str, Any]
 
 
@@ -228,6 +230,8 @@ DEFAULTS: dict[str, Callable[[Object], None]] = {
     "clusterrolebindings.rbac.authorization.k8s.io": role_binding,
     "namespaces": namespace,
     "routes.route.openshift.io": route,
+    webhook_configurations.MUTATING: webhook_configurations.fill_mutating,
+    webhook_configurations.VALIDATING: webhook_configurations.fill,
 }
 
 TOLERATIONS = [

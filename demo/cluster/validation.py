@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from demo.cluster import webhook_configurations
 from demo.cluster.statuses import Cause, invalid_value, required
 
 Object = dict[str, Any]
@@ -120,6 +121,8 @@ VALIDATORS: dict[str, Callable[[Object], list[Cause]]] = {
     "pods": pod,
     "persistentvolumeclaims": claim,
     "services": service,
+    webhook_configurations.MUTATING: webhook_configurations.check,
+    webhook_configurations.VALIDATING: webhook_configurations.check,
 }
 
 

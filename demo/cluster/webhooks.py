@@ -2,7 +2,8 @@
 
 Webhooks are asked over HTTPS with an AdmissionReview of v1, at their url or behind a Service: at an address that its
 EndpointSlices name, so that whoever wants to be asked listens on one and writes a slice. Nothing else happens in the
-cluster while one is waited for. `matchConditions`, `matchPolicy` and `reinvocationPolicy` are not looked at.
+cluster while one is waited for. Events and autoscalers are asked about as if they had come in the version in which
+they are stored.
 """
 
 from __future__ import annotations
@@ -14,39 +15,19 @@ import socket
 import ssl
 import uuid
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from demo.cluster import authentication, patches, statuses
+from demo.cluster import conversions, patches, statuses
 from demo.cluster.registry import ResourceInfo
-from demo.cluster.selectors import matches
+from demo.cluster.webhook_configurations import MUTATING, VALIDATING
+from demo.cluster.webhook_matching import GROUP, Request, version_asked
 
 if TYPE_CHECKING:
     from demo.cluster.api import ClusterAPI
 
 Object = dict[str, Any]
-GROUP = "admissionregistration.k8s.io"
-MUTATING = f"mutatingwebhookconfigurations.{GROUP}"
-VALIDATING = f"validatingwebhookconfigurations.{GROUP}"
 SLICES, SERVICE_LABEL = "endpointslices.discovery.k8s.io", "kubernetes.io/service-name"
-NAME_LABEL = "kubernetes.io/metadata.name"
-OPTIONS = {"CREATE": "CreateOptions", "UPDATE": "UpdateOptions", "DELETE": "DeleteOptions"}
-
-
-class Request(NamedTuple):
-    """What a webhook is asked about: `obj` is None for a deletion, `old` for a creation."""
-
-    operation: str
-    info: ResourceInfo
-    obj: Object | None
-    old: Object | None
-    user: str
-    dry_run: bool
-    subresource: str = ""
-
-    @property
-    def resource(self) -> str:
-        return f"{self.info.plural}/{self.subresource}" if self.subresource else self.info.plural
 
 
 class _Failed(Exception):
@@ -54,77 +35,67 @@ class _Failed(Exception):
 
 
 def mutated(api: ClusterAPI, request: Request, warnings: list[str]) -> Object | None:
-    """The object as the webhooks want it, or None where they leave it as it is. Raises APIError where one refuses."""
-    changed = None
-    for webhook in _asked(api, MUTATING, request):
-        response = _answer(api, webhook, request, warnings)
-        if patch := response.get("patch"):
-            try:
-                changed = patches.json_patch(request.obj, json.loads(base64.b64decode(patch)))
-            except (ValueError, KeyError, TypeError) as error:
-                raise _internal(str(error)) from None
-            request = request._replace(obj=changed)
-    return changed
+    """The object as the webhooks want it, or None where they leave it as it is. Raises APIError where one refuses.
+
+    Those that want it (`reinvocationPolicy`) are asked once more about what others changed after them.
+    """
+    first = request.obj
+    again: set[str] = set()
+    asked_before: set[str] = set()
+    for place, webhook in _configured(api, MUTATING, request):
+        if (info := version_asked(api, webhook, request)) is None:
+            continue
+        request, changed = _mutated(api, webhook, info, request, warnings)
+        if changed:
+            again |= asked_before
+            asked_before.clear()
+        if webhook.get("reinvocationPolicy") == "IfNeeded":
+            asked_before.add(place)
+    for place, webhook in _configured(api, MUTATING, request):
+        if place in again and (info := version_asked(api, webhook, request)) is not None:
+            request, _changed = _mutated(api, webhook, info, request, warnings)
+    return None if request.obj is first else request.obj
+
+
+def _mutated(
+    api: ClusterAPI, webhook: Object, info: ResourceInfo, request: Request, warnings: list[str]
+) -> tuple[Request, bool]:
+    """The request with the object as this webhook wants it, and whether that is another one. Raises APIError."""
+    patch = _answer(api, webhook, info, request, warnings).get("patch")
+    if not patch:
+        return request, False
+    try:
+        patched = patches.json_patch(_shown(info, request.obj), json.loads(base64.b64decode(patch)))
+    except (ValueError, KeyError, TypeError) as error:
+        raise _internal(str(error)) from None
+    changed = {**conversions.stored(info, patched), "apiVersion": request.info.api_version}
+    return (request, False) if changed == request.obj else (request._replace(obj=changed), True)
 
 
 def validate(api: ClusterAPI, request: Request, warnings: list[str]) -> None:
     """Raises APIError where a webhook refuses."""
-    for webhook in _asked(api, VALIDATING, request):
-        _answer(api, webhook, request, warnings)
+    for _place, webhook in _configured(api, VALIDATING, request):
+        if (info := version_asked(api, webhook, request)) is not None:
+            _answer(api, webhook, info, request, warnings)
 
 
-def _asked(api: ClusterAPI, resource: str, request: Request) -> Iterator[Object]:
+def _configured(api: ClusterAPI, resource: str, request: Request) -> Iterator[tuple[str, Object]]:
+    """All webhooks, by their places."""
     # Nobody can lock himself out: these are never asked about (plugin/webhook/generic).
     if request.info.group == GROUP:
         return
     for configuration in api.store.objects(resource):
-        for webhook in configuration.get("webhooks") or ():
-            if any(_covers(rule, request) for rule in webhook.get("rules") or ()) and _selects(api, webhook, request):
-                yield webhook
+        for index, webhook in enumerate(configuration.get("webhooks") or ()):
+            yield f"{configuration['metadata']['name']}/{index}", webhook
 
 
-def _covers(rule: Object, request: Request) -> bool:
-    def has(name: str, *values: str) -> bool:
-        return bool({"*", *values} & set(rule.get(name) or ()))
-
-    scope = "Namespaced" if request.info.namespaced else "Cluster"
-    named = set(rule.get("resources") or ())
-    every = {"*/*", f"{request.info.plural}/*"} | ({f"*/{request.subresource}"} if request.subresource else {"*"})
-    return (
-        has("operations", request.operation)
-        and has("apiGroups", request.info.group)
-        and has("apiVersions", request.info.version)
-        and bool(named & {request.resource, *every})
-        and rule.get("scope", "*") in ("*", scope)
-    )
-
-
-def _selects(api: ClusterAPI, webhook: Object, request: Request) -> bool:
-    objects = [each for each in (request.obj, request.old) if each]
-    selector = webhook.get("objectSelector") or {}
-    if not any(matches(selector, each["metadata"].get("labels") or {}) for each in objects):
-        return False
-    selector = webhook.get("namespaceSelector") or {}
-    metadata = objects[0]["metadata"]
-    if request.info.name == "namespaces":
-        labels = {**(metadata.get("labels") or {}), NAME_LABEL: metadata["name"]}
-    elif request.info.namespaced:
-        namespace = api.store.get("namespaces", "", metadata["namespace"])
-        if namespace is None:
-            return False
-        labels = namespace["metadata"].get("labels") or {}
-    else:
-        return True
-    return matches(selector, labels)
-
-
-def _answer(api: ClusterAPI, webhook: Object, request: Request, warnings: list[str]) -> Object:
+def _answer(api: ClusterAPI, webhook: Object, info: ResourceInfo, request: Request, warnings: list[str]) -> Object:
     """What the webhook says to it, where it allows it. Raises APIError."""
     name = webhook["name"]
     if request.dry_run and webhook.get("sideEffects") not in ("None", "NoneOnDryRun"):
         raise statuses.bad_request(f'admission webhook "{name}" does not support dry run')
     try:
-        response = _called(api, webhook, _review(request))
+        response = _called(api, webhook, _review(request, info))
     except _Failed as failure:
         if webhook.get("failurePolicy") == "Ignore":
             return {}
@@ -147,30 +118,14 @@ def _denial(name: str, status: Object) -> statuses.APIError:
     return statuses.APIError(code if code >= 400 else 400, status.get("reason") or "", message, status.get("details"))
 
 
-def _review(request: Request) -> Object:
-    info = request.info
-    kind = {"group": info.group, "version": info.version, "kind": info.kind}
-    resource = {"group": info.group, "version": info.version, "resource": info.plural}
-    metadata = (request.obj or request.old or {})["metadata"]
-    asked: Object = {
-        "uid": str(uuid.uuid4()),
-        "kind": kind,
-        "resource": resource,
-        "requestKind": kind,
-        "requestResource": resource,
-        "name": metadata["name"],
-        "operation": request.operation,
-        "userInfo": {"username": request.user, "groups": list(authentication.named(request.user).groups)},
-        "object": request.obj,
-        "oldObject": request.old,
-        "dryRun": request.dry_run,
-        "options": {"kind": OPTIONS[request.operation], "apiVersion": "meta.k8s.io/v1"},
-    }
-    if request.subresource:
-        asked |= {"subResource": request.subresource, "requestSubResource": request.subresource}
-    if info.namespaced:
-        asked["namespace"] = metadata["namespace"]
+def _review(request: Request, info: ResourceInfo) -> Object:
+    shown = request._replace(obj=_shown(info, request.obj), old=_shown(info, request.old))
+    asked = {"uid": str(uuid.uuid4()), **shown.asked_as(info)}
     return {"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": asked}
+
+
+def _shown(info: ResourceInfo, obj: Object | None) -> Object | None:
+    return None if obj is None else conversions.served(info, obj)
 
 
 # -- the call

@@ -22,7 +22,6 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 UIDS = "The controller's own identity."
 DEFAULTS = "A default that the simulated API server does not fill in."
 MOUNT = "The name of a service account's volume ends with letters of chance."
-HOOK = ("ValidatingWebhookConfiguration", "", "cms-hook")
 BOUND = "Nobody made volumes in the recording; the simulated cluster binds the claim at once."
 DIFFERENT: dict[tuple[Key, str], str] = {
     (("Pod", "cms", "bare-pod"), ".spec.containers[0].volumeMounts[0].name"): MOUNT,
@@ -33,12 +32,6 @@ DIFFERENT: dict[tuple[Key, str], str] = {
     (("DaemonSet", "cms", "agent"), ".metadata.annotations"): "A count of the API server's own for an old version.",
     (("HorizontalPodAutoscaler", "cms", "wp-hpa"), ".spec.metrics"): DEFAULTS,
     (("PriorityClass", "", "cms-critical"), ".preemptionPolicy"): DEFAULTS,
-    (HOOK, ".webhooks[0].clientConfig.service.port"): DEFAULTS,
-    (HOOK, ".webhooks[0].matchPolicy"): DEFAULTS,
-    (HOOK, ".webhooks[0].namespaceSelector"): DEFAULTS,
-    (HOOK, ".webhooks[0].objectSelector"): DEFAULTS,
-    (HOOK, ".webhooks[0].rules[0].scope"): DEFAULTS,
-    (HOOK, ".webhooks[0].timeoutSeconds"): DEFAULTS,
     (("Job", "cms", "init-db"), ".spec.selector.matchLabels.batch.kubernetes.io/controller-uid"): UIDS,
     **{
         (("Job", "cms", "init-db"), f"{place}.{name}"): UIDS

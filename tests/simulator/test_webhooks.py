@@ -15,6 +15,7 @@ from clusters.kube import kubeconfig
 from clusters.kube.connection import Connection
 from clusters.kube.errors import Forbidden, Invalid, KubeError, WebhookFailed
 from demo.cluster.server import running_clusters
+from tests.kube.conftest import until
 from tests.resources.objects import Object, make, workload
 from tests.webhooks import Answer, Webhook, listening, patching, refusing
 
@@ -275,3 +276,137 @@ def test_nobody_is_locked_out_of_the_configurations(connection: Connection, conf
     connection.delete("validatingwebhookconfigurations.admissionregistration.k8s.io", "policy-0")
     assert webhook.asked == []
     connection.create("configmaps", config())
+
+
+WIDGET = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "widgets.example.com"},
+    "spec": {
+        "group": "example.com",
+        "scope": "Namespaced",
+        "names": {"plural": "widgets", "kind": "Widget"},
+        "versions": [
+            {
+                "name": version,
+                "served": True,
+                "storage": version == "v1",
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+            }
+            for version in ("v1", "v1beta1")
+        ],
+    },
+}
+
+
+@pytest.fixture
+def widgets(connection: Connection) -> Iterator[None]:
+    """A kind that is served in two versions."""
+    connection.create("customresourcedefinitions.apiextensions.k8s.io", WIDGET)
+    until(lambda: connection.discovery(fresh=True).by_kind("example.com/v1beta1", "Widget") is not None)
+    yield
+    connection.delete("customresourcedefinitions.apiextensions.k8s.io", "widgets.example.com")
+    until(lambda: connection.discovery(fresh=True).find("widgets.example.com") is None)
+
+
+@pytest.mark.parametrize(("policy", "asked"), [(None, True), ("Equivalent", True), ("Exact", False)])
+def test_a_rule_for_another_version_of_the_kind_is_meant_unless_it_is_to_be_exact(
+    connection: Connection, configure: Configure, widgets: None, policy: str | None, asked: bool
+) -> None:
+    rule = {"apiGroups": ["example.com"], "apiVersions": ["v1"], "resources": ["widgets"], "operations": ["CREATE"]}
+    label = {"op": "add", "path": "/metadata/labels", "value": {"seen": "yes"}}
+    chosen = {"matchPolicy": policy} if policy else {}
+    webhook = configure("Mutating", patching(label), rules=[rule], **chosen)
+    widget = make("Widget", "w", apiVersion="example.com/v1beta1", spec={})
+    made = connection.apply(widget, dry_run=True)
+    assert made["apiVersion"] == "example.com/v1beta1"
+    assert (made["metadata"].get("labels") == {"seen": "yes"}) == asked
+    assert bool(webhook.asked) == asked
+    if asked:
+        (request,) = webhook.asked
+        assert (request["kind"]["version"], request["requestKind"]["version"]) == ("v1", "v1beta1")
+        assert request["object"]["apiVersion"] == "example.com/v1"
+
+
+@pytest.mark.parametrize(
+    ("conditions", "asked"),
+    [
+        (["object.metadata.name == 'c'"], True),
+        (["request.operation == 'UPDATE'"], False),
+        (["object.metadata.name == 'c'", "has(object.metadata.labels) && 'app' in object.metadata.labels"], True),
+        (["!('system:masters' in request.userInfo.groups)"], False),
+        # A condition without a value does not matter where another is false.
+        (["object.spec.missing == 1", "request.namespace != 'shop'"], False),
+    ],
+)
+def test_conditions_decide_whether_a_webhook_is_asked(
+    connection: Connection, configure: Configure, conditions: list[str], asked: bool
+) -> None:
+    given = [{"name": f"c{index}", "expression": each} for index, each in enumerate(conditions)]
+    webhook = configure("Validating", lambda request: {}, matchConditions=given)
+    connection.apply(config(app="web"))
+    assert bool(webhook.asked) == asked
+
+
+def test_a_condition_without_a_value_refuses_unless_failures_are_ignored(
+    connection: Connection, configure: Configure
+) -> None:
+    given = [{"name": "c", "expression": "object.data.missing == 'x'"}]
+    configure("Validating", lambda request: {}, matchConditions=given)
+    with pytest.raises(
+        Forbidden, match=r"expression 'object.data.missing == .*' resulted in error: no such key: missing"
+    ):
+        connection.apply(config())
+    change = [{"op": "replace", "path": "/webhooks/0/failurePolicy", "value": "Ignore"}]
+    name = "validatingwebhookconfigurations.admissionregistration.k8s.io"
+    connection.patch(name, "policy-0", None, change, content_type="application/json-patch+json")
+    connection.apply(config())
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"matchPolicy": "exact"}, 'webhooks[0].matchPolicy: Unsupported value: "exact"'),
+        ({"reinvocationPolicy": "Always"}, 'webhooks[0].reinvocationPolicy: Unsupported value: "Always"'),
+        (
+            {"matchConditions": [{"name": "c", "expression": "subject.name == 'x'"}]},
+            "webhooks[0].matchConditions[0].expression: Invalid value: \"subject.name == 'x'\": compilation failed: "
+            "ERROR: <input>:1:1: undeclared reference to 'subject' (in container '')",
+        ),
+        (
+            {"matchConditions": [{"name": "c", "expression": "request.name"}]},
+            "must evaluate to bool but got string",
+        ),
+        (
+            {"matchConditions": [{"name": "c", "expression": "true"}, {"name": "c", "expression": "true"}]},
+            'webhooks[0].matchConditions[1].name: Duplicate value: "c"',
+        ),
+        ({"matchConditions": [{"expression": "true"}]}, "webhooks[0].matchConditions[0].name: Required value"),
+    ],
+)
+def test_a_configuration_that_says_what_is_not_known_is_refused(
+    connection: Connection, fields: Object, words: str
+) -> None:
+    webhook = Webhook(lambda request: {}, "").configuration("Mutating", "wrong", **fields)
+    with pytest.raises(Invalid) as refused:
+        connection.create(connection.resource_of(webhook), webhook)
+    assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(("policy", "times"), [("IfNeeded", 2), ("Never", 1)])
+def test_who_wants_it_is_asked_again_about_what_others_changed(
+    connection: Connection, configure: Configure, policy: str, times: int
+) -> None:
+    first = configure("Mutating", lambda request: {}, reinvocationPolicy=policy)
+    team = {"op": "add", "path": "/metadata/labels/team", "value": "shop"}
+    second = configure("Mutating", patching(team))
+    connection.apply(config(app="web"))
+    assert (len(first.asked), len(second.asked)) == (times, 1)
+    assert first.asked[-1]["object"]["metadata"]["labels"].get("team") == ("shop" if times == 2 else None)
+
+
+def test_who_changed_last_is_not_asked_again(connection: Connection, configure: Configure) -> None:
+    team = {"op": "add", "path": "/metadata/labels/team", "value": "shop"}
+    only = configure("Mutating", patching(team), reinvocationPolicy="IfNeeded")
+    connection.apply(config(app="web"))
+    assert len(only.asked) == 1
