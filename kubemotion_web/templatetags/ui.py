@@ -205,7 +205,7 @@ def binary_size(value: float | Literal[""] | None) -> str:
     while size >= 1024 and unit < len(UNITS) - 1:
         size, unit = size / 1024, unit + 1
     digits = 0 if unit == 0 or size >= 100 else 1
-    return f"{number_format(size, digits)} {UNITS[unit]}"
+    return f"{number_format(round(size, digits), digits)} {UNITS[unit]}"
 
 
 @register.filter

@@ -62,6 +62,7 @@ def test_ages_read_as_kubectl_prints_them(seconds: int, words: str) -> None:
 @pytest.mark.parametrize(
     ("size", "words"),
     [(None, "–"), (0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1536, "1.5 KiB"), (200 * 1024**2, "200 MiB"),
+     (252.59e6, "241 MiB"), (1.99 * 1024**3, "2.0 GiB"),
      (3 * 1024**4, "3.0 TiB")],
 )  # fmt: skip
 def test_sizes_are_in_binary_units(size: int | None, words: str) -> None:
