@@ -89,7 +89,8 @@ class SetUpSerializer(StrictSerializer):
         default=False, help_text="Replace credentials that are there already with the object store's keys."
     )
     take_over = serializers.BooleanField(
-        default=False, help_text="Write a ClusterPair that others made anew, as the pair's own."
+        default=False,
+        help_text="Write a ClusterPair that others made anew, as the pair's own, and what storkctl made for it.",
     )
 
 

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from audit.actor import Actor
 from clusters.models import Cluster, ClusterPair, Engine, ObjectStore, PairingJob
 from clusters.pairing import documents, importing, jobs
+from clusters.portworx.following import Cause
 from teams import access
 from teams.access import Action
 from teams.refusals import Refusal
@@ -36,8 +37,10 @@ def shown(pair: ClusterPair) -> dict[str, Any]:
     pairing = getattr(pair, "portworx", None)
     if pairing is None or pair.engine != Engine.PORTWORX:
         return {}
+    others = any(step.get("cause") == Cause.OTHERS for step in pairing.steps)
     return {
         "pairing": pairing,
+        "can_take_over": pairing.made_by_others or others,
         "steps": documents.steps_of(pairing),
         "by_hand": documents.by_hand_of(pairing),
         "removal": documents.removal_of(pairing),

@@ -21,9 +21,9 @@ from clusters.connections import connect
 from clusters.kube import errors
 from clusters.models import Cluster, ClusterPair, Engine, ObjectStore, PairingJob, PairMode, PortworxPairing
 from clusters.pairing import jobs
-from clusters.pairing.work import is_ours
 from clusters.portworx import clusterpair, endpoint, following
 from clusters.portworx.following import PairState
+from clusters.portworx.ownership import is_ours
 from teams.refusals import Conflict, Refusal, Unavailable
 
 Object = dict[str, Any]

@@ -10,8 +10,9 @@ from audit.actor import Actor
 from clusters import services
 from clusters.pairing.jobs import FOLLOW, Progress, codes_of
 from clusters.pairing.steps import Code, Outcome, State
-from clusters.pairing.work import StepFunction, Way, Work, is_ours, run
+from clusters.pairing.work import StepFunction, Way, Work, run
 from clusters.portworx import backuplocation, clusterpair, credentials, discovery, following
+from clusters.portworx.ownership import is_ours
 from teams.refusals import Refusal
 
 WAIT_SECONDS = 2.0
@@ -82,8 +83,16 @@ def _delete_object(progress: Progress, way: Way) -> Outcome:
 
 
 def _delete_locations(work: Work) -> Outcome:
-    for side in (work.source, work.destination):
-        backuplocation.delete(side.connection, work.pairing.location_name, work.pairing.namespace)
+    name, namespace = work.pairing.location_name, work.pairing.namespace
+    left = [
+        _("{kind} {namespace}/{name} on {cluster}").format(
+            kind=kind, namespace=namespace, name=name, cluster=side.cluster.name
+        )
+        for side in (work.source, work.destination)
+        for kind in backuplocation.delete(side.connection, name, namespace)
+    ]
+    if left:
+        return Outcome(State.OK, _("Made by others, and left alone: {objects}.").format(objects=", ".join(left)))
     return Outcome(State.OK, _("Secret and BackupLocation are gone on both clusters."))
 
 

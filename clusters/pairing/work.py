@@ -14,7 +14,7 @@ from clusters.connections import connect
 from clusters.foreign_stores import private_key
 from clusters.kube import errors
 from clusters.kube.connection import Connection
-from clusters.models import Cluster, ObjectStore, PortworxPairing, Provider
+from clusters.models import Cluster, ObjectStore, PairingJob, PortworxPairing, Provider
 from clusters.pairing.jobs import ATTEMPTS, PAUSE_SECONDS, Progress
 from clusters.pairing.steps import Code, Outcome, State
 from clusters.portworx import clusterpair, following, pods
@@ -23,14 +23,6 @@ from clusters.portworx.discovery import Installation
 from clusters.portworx.endpoint import Endpoint
 from clusters.portworx.errors import PortworxError, PxctlError
 from clusters.portworx.pods import Portworx
-
-MANAGED_BY = {"app.kubernetes.io/managed-by": "kubemotion-web"}
-
-
-def is_ours(present: dict[str, Any]) -> bool:
-    """Whether an object has the mark that setting up gives it."""
-    labels = present["metadata"].get("labels") or {}
-    return bool(labels.items() >= MANAGED_BY.items())
 
 
 def keys_of(store: ObjectStore) -> Keys:
@@ -124,6 +116,23 @@ class Work:
             if len(secret) > 3:
                 text = text.replace(secret, clusterpair.MASK)
         return text
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at a pair that is set up or validated: how far its job has come, and what is at hand."""
+
+    progress: Progress
+    work: Work
+
+    @property
+    def pairing(self) -> PortworxPairing:
+        return self.progress.pairing
+
+    @property
+    def repairs(self) -> bool:
+        """Whether the job makes and repairs; a validation only looks."""
+        return self.pairing.job == PairingJob.SET_UP
 
 
 StepFunction = Callable[[], Outcome]

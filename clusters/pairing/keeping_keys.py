@@ -1,0 +1,79 @@
+"""The object store's keys for a pair: as credentials of Portworx, or in a BackupLocation, on both clusters."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext as _
+
+from clusters.pairing.objects import ensure_namespace
+from clusters.pairing.steps import Outcome, State
+from clusters.pairing.work import Look, Side, Way
+from clusters.portworx import backuplocation, following
+from clusters.portworx import credentials as kept
+
+
+def credentials(look: Look, side: Side, way: Way) -> Outcome:
+    """The object store's keys on one side, under the name that Portworx looks for."""
+    if look.pairing.with_backup_location:
+        return _backup_location(look, side)
+    name = kept.name_for(way.target.uuid)
+    if not look.repairs:
+        if kept.named(side.portworx, name) is None:
+            found = kept.listed(side.portworx)
+            others = ", ".join(each.name for each in found if each.name.startswith("clusterPair_"))
+            return Outcome(
+                State.FAILURE,
+                (
+                    _("There are no credentials {name}; there are {others}.")
+                    if others
+                    else _("There are no credentials {name}.")
+                ).format(name=name, others=others),
+                _("Set the pair up: Portworx finds them only under exactly this name."),
+                cause=following.Cause.CREDENTIAL_NAME,
+            )
+        kept.validate(side.portworx, name)
+        return Outcome(State.OK, _("{name} is there, and the object store accepts it.").format(name=name))
+    replace = bool(look.pairing.job_options.get("replace_credentials"))
+    made = kept.ensure(side.portworx, name, look.work.keys, replace=replace)
+    words = {
+        "made": _("{name} was made; the object store accepts it."),
+        "kept": _("{name} was there already; the object store accepts it."),
+        "replaced": _("{name} was replaced; the object store accepts it."),
+    }
+    return Outcome(State.OK, words[made].format(name=name))
+
+
+def _backup_location(look: Look, side: Side) -> Outcome:
+    name, namespace = look.pairing.location_name, look.pairing.namespace
+    if not look.repairs:
+        missing, others = backuplocation.differences(side.connection, name, namespace, look.work.keys)
+        if missing:
+            objects = ", ".join(f"{kind} {namespace}/{name}" for kind in missing)
+            return Outcome(
+                State.FAILURE,
+                _("Missing here: {objects}.").format(objects=objects),
+                _("Set the pair up: Portworx reads the object store's keys there."),
+                cause=following.Cause.CREDENTIAL_NAME,
+            )
+        if others:
+            objects = ", ".join(f"{kind} {namespace}/{name}" for kind in others)
+            return Outcome(
+                State.WARNING,
+                _("Another store or other keys than those of the pair's object store are in {objects}.").format(
+                    objects=objects
+                ),
+                _("Set the pair up to write the object store's keys there, or give the pair that object store."),
+            )
+        return Outcome(
+            State.OK,
+            _("BackupLocation and Secret {namespace}/{name} are there.").format(namespace=namespace, name=name),
+        )
+    ensure_namespace(side, namespace, may_make=side is look.work.destination)
+    take_over = bool(look.pairing.job_options.get("take_over"))
+    try:
+        backuplocation.ensure(side.connection, name, namespace, look.work.keys, take_over=take_over)
+    except backuplocation.OthersError as error:
+        return Outcome(State.FAILURE, error.message, error.remedy, cause=following.Cause.OTHERS)
+    return Outcome(
+        State.OK,
+        _("BackupLocation and Secret {namespace}/{name} are as wanted.").format(namespace=namespace, name=name),
+    )

@@ -1,0 +1,87 @@
+"""What is read of both clusters for a pair: Portworx and Stork, the UUID, the token, and the endpoint that answers."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext as _
+
+from clusters.models import Cluster
+from clusters.pairing.objects import token_of, ways_to
+from clusters.pairing.steps import Outcome, State
+from clusters.pairing.work import Look, Way
+from clusters.portworx import discovery, following, pxctl
+from clusters.portworx import endpoint as endpoints
+
+
+def clusters(look: Look) -> Outcome:
+    """Both have a Portworx and a Stork that can migrate, and are not one and the same."""
+    words = []
+    for side in (look.work.source, look.work.destination):
+        found = side.installation = discovery.discover(side.connection)
+        Cluster.objects.filter(pk=side.cluster.pk).update(portworx=found.to_dict())
+        side.cluster.portworx = found.to_dict()
+        if not found.can_migrate():
+            bad = [each for each in discovery.checks(found) if each.status != "ok"]
+            message = bad[0].message if bad else _("There is no Portworx here.")
+            remedy = bad[0].remedy if bad else _("Install Portworx and Stork, or use the native engine.")
+            return Outcome(State.FAILURE, f"{side.cluster.name}: {message}", remedy)
+        words.append(
+            _("{side}: Portworx {version}, Stork {stork_version}").format(
+                side=side.cluster.name, version=found.version, stork_version=found.stork.version
+            )
+        )
+    if look.work.source.uuid == look.work.destination.uuid:
+        message = _("Source and destination are one Portworx cluster.")
+        return Outcome(State.FAILURE, message, _("A pair needs two. Choose another destination."))
+    return Outcome(State.OK, "; ".join(words) + ".")
+
+
+def uuid(look: Look) -> Outcome:
+    """The UUID that names the credentials."""
+    return Outcome(State.OK, look.work.destination.uuid)
+
+
+def token(look: Look, way: Way) -> Outcome:
+    """The token is read anew each time and kept nowhere but in the ClusterPair."""
+    way.token = pxctl.token(way.target.portworx.pxctl("cluster", "token", "show"))
+    if not look.repairs:
+        kept = token_of(way, look.pairing.namespace)
+        if kept and kept != way.token:
+            return Outcome(
+                State.WARNING,
+                _(
+                    "{target} has another token than the one in the ClusterPair. "
+                    "Stork does not notice as long as the pair is Ready."
+                ).format(target=way.target.cluster.name),
+                _("Set the pair up again, so that it gets the new token."),
+                cause=following.Cause.TOKEN,
+            )
+    return Outcome(State.OK, _("{number} characters; it is not kept here.").format(number=len(way.token)))
+
+
+def endpoint(look: Look, way: Way) -> Outcome:
+    """Where the target's Portworx is reached, tried from the origin's."""
+    pairing = look.pairing
+    # What was typed in by hand is the destination's; the way back has to find its own.
+    host, port = ("", None) if way.is_back else (pairing.endpoint_host, pairing.endpoint_port)
+    kind = endpoints.Kind(pairing.endpoint_kind) if pairing.endpoint_kind else None
+    found = ways_to(way, is_needed=not host)
+    taken = endpoints.take(way.origin.portworx, endpoints.choices(found, kind=kind, host=host, port=port))
+    way.endpoint, reach = taken.endpoint, taken.reach
+    if not way.is_back:
+        rows = [{"kind": each.kind.value, "host": each.host, "port": each.port} for each in found]
+        look.progress.keep(endpoint=str(way.endpoint), endpoint_reason=taken.reason[:1000], endpoints=rows)
+    if reach.reached is False:
+        _cause, remedy = following.cause_of("connection refused")
+        message = _("{endpoint} cannot be reached from {origin}. {reason}").format(
+            endpoint=way.endpoint, origin=way.origin.cluster.name, reason=taken.reason
+        )
+        return Outcome(State.FAILURE, message, remedy, reach.message, following.Cause.ENDPOINT)
+    if reach.reached is None:
+        message = f"{way.endpoint}: {reach.message} {taken.reason}"
+        return Outcome(State.WARNING, message, _("Stork's pairing will show it."))
+    return Outcome(
+        State.OK,
+        _("{endpoint} ({kind}) answers. {reason}").format(
+            endpoint=way.endpoint, kind=way.endpoint.kind.value, reason=taken.reason
+        ),
+    )
