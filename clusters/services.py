@@ -412,6 +412,10 @@ def _filled_pairing(pair: ClusterPair, given: dict[str, Any] | None) -> Portworx
 
 def _fill_pair(pair: ClusterPair, given: dict[str, Any]) -> None:
     wrong: dict[str, list[Any]] = {}
+    # A pair whose Portworx is down or has lost its licence can still be given another name or store.
+    needs_portworx = pair._state.adding or any(
+        field in given and given[field] != getattr(pair, field) for field in ("source", "destination", "engine")
+    )
     for field, value in given.items():
         setattr(pair, field, value)
     for field in ("source", "destination", "object_store"):
@@ -423,8 +427,8 @@ def _fill_pair(pair: ClusterPair, given: dict[str, Any]) -> None:
         wrong["engine"] = [_("There is no such engine.")]
     elif pair.engine == Engine.NATIVE and not pair.object_store.is_s3:
         wrong["object_store"] = [_("The native engine needs an S3 store. Stores of Azure and Google are for Portworx.")]
-    elif pair.engine == Engine.PORTWORX and (reason := options.why_not(pair.source, pair.destination)):
-        wrong["engine"] = [reason]
+    elif needs_portworx and pair.engine == Engine.PORTWORX:
+        wrong |= {"engine": [reason]} if (reason := options.why_not(pair.source, pair.destination)) else {}
     mapping = pair.storage_class_mapping
     if not isinstance(mapping, dict) or not all(
         isinstance(word, str) and word for row in mapping.items() for word in row

@@ -72,8 +72,17 @@ def _backup_location(look: Look, side: Side) -> Outcome:
     try:
         backuplocation.ensure(side.connection, name, namespace, look.work.keys, take_over=take_over)
     except backuplocation.OthersError as error:
-        return Outcome(State.FAILURE, error.message, error.remedy, cause=following.Cause.OTHERS)
+        return _left_alone(error, f"{error.kind} {namespace}/{name}")
     return Outcome(
         State.OK,
         _("BackupLocation and Secret {namespace}/{name} are as wanted.").format(namespace=namespace, name=name),
     )
+
+
+def _left_alone(error: backuplocation.OthersError, which: str) -> Outcome:
+    message = _("{which} was made by others and holds something else. Nothing was overwritten.").format(which=which)
+    if error.is_for_a_pair:
+        remedy = _("Set the pair up and say that it is taken over, or choose another name in the pair's settings.")
+    else:
+        remedy = _("Give the ClusterPair another name in the pair's settings, or delete that object if nobody uses it.")
+    return Outcome(State.FAILURE, message, remedy, cause=following.Cause.OTHERS)

@@ -10,12 +10,9 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from django.utils.translation import gettext as _
-
 from clusters.kube.connection import Connection
 from clusters.portworx.clusterpair import API_VERSION
 from clusters.portworx.credentials import AzureKeys, GoogleKeys, Keys, S3Keys
-from clusters.portworx.errors import PortworxError
 from clusters.portworx.ownership import MANAGED_BY, is_ours
 
 RESOURCE = "backuplocations.stork.libopenstorage.org"
@@ -27,8 +24,16 @@ MARKS = {
 Object = dict[str, Any]
 
 
-class OthersError(PortworxError):
-    """An object of that name is there which others made and which says something else; nothing was written."""
+class OthersError(Exception):
+    """An object of that kind is there which others made and which says something else; nothing was written.
+
+    `is_for_a_pair` says whether it may be taken over: storkctl made it for a ClusterPair.
+    """
+
+    def __init__(self, kind: str, *, is_for_a_pair: bool) -> None:
+        super().__init__(kind)
+        self.kind = kind
+        self.is_for_a_pair = is_for_a_pair
 
 
 def secret(name: str, namespace: str, keys: Keys) -> Object:
@@ -90,18 +95,8 @@ def ensure(connection: Connection, name: str, namespace: str, keys: Keys, *, tak
     for obj, there in pairs:
         if there is None or is_ours(there) or _says_the_same(there, obj):
             continue
-        if not _is_made_for_a_pair(there):
-            remedy = _(
-                "Give the ClusterPair another name in the pair's settings, or delete that object if nobody uses it."
-            )
-        elif not take_over:
-            remedy = _("Set the pair up and say that it is taken over, or choose another name in the pair's settings.")
-        else:
-            continue
-        message = _(
-            "{kind} {namespace}/{name} is there, was made by others, and holds something else. It was left alone."
-        )
-        raise OthersError(message.format(kind=obj["kind"], namespace=namespace, name=name), remedy)
+        if not (take_over and _is_made_for_a_pair(there)):
+            raise OthersError(obj["kind"], is_for_a_pair=_is_made_for_a_pair(there))
     for obj, there in pairs:
         if there is None:
             connection.create(_resource(obj), obj)
