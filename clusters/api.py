@@ -16,7 +16,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from clusters import services
+from clusters import cluster_services, store_services
 from clusters.checked_api import CHECKED, OWNED, CheckedViewSet, OwnedSerializer
 from clusters.models import Cluster, ObjectStore
 from clusters.pair_api import HasClusterPairs
@@ -134,7 +134,7 @@ class ObjectStoreFilter(FilterSet):
 class ClusterViewSet(AsksPortworx, HasClusterPairs, CheckedViewSet):
     """Clusters of the caller's teams."""
 
-    noun = "cluster"
+    services = cluster_services
     rows = Cluster.objects.select_related("team", "created_by").defer("kubeconfig")
     serializer_class = ClusterSerializer
     filterset_class = ClusterFilter
@@ -145,7 +145,7 @@ class ClusterViewSet(AsksPortworx, HasClusterPairs, CheckedViewSet):
     @action(detail=True)
     def namespaces(self, request: Request, pk: str) -> Response:
         """The namespaces of the cluster, asked now."""
-        return Response({"namespaces": services.namespaces_of(self.object_for(Action.OPERATE))})
+        return Response({"namespaces": cluster_services.namespaces_of(self.object_for(Action.OPERATE))})
 
     @extend_schema(
         responses=inline_serializer("StorageClasses", {"storage_classes": StorageClassSerializer(many=True)})
@@ -179,7 +179,7 @@ class ClusterViewSet(AsksPortworx, HasClusterPairs, CheckedViewSet):
 class ObjectStoreViewSet(CheckedViewSet):
     """Object stores of the caller's teams."""
 
-    noun = "object_store"
+    services = store_services
     rows = ObjectStore.objects.select_related("team", "created_by").defer("access_key_id", "secret_access_key")
     serializer_class = ObjectStoreSerializer
     filterset_class = ObjectStoreFilter

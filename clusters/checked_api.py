@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -14,7 +15,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from audit.actor import Actor
-from clusters import services
 from teams.access import Action
 from teams.api import StrictSerializer, TeamOwnedViewSet, VisibleField
 from teams.models import Team
@@ -45,18 +45,15 @@ class OwnedSerializer(StrictSerializer, serializers.ModelSerializer[Any]):
 
 
 class CheckedViewSet(TeamOwnedViewSet):
-    """What the API of all three does: list, show, add, change, check, remove. `noun` names the services."""
+    """What the API of all three does: list, show, add, change, check, remove. `services` is the module that does it."""
 
-    noun: str
+    services: ModuleType
     ordering_fields = ("name", "health", "created_at", "checked_at")
-
-    def _service(self, verb: str) -> Any:
-        return getattr(services, f"{verb}_{self.noun}")
 
     def create(self, request: Request) -> Response:
         given = self.validated()
         team = self.team_for(given.pop("team", None), Action.ADMINISTER)
-        return self.answer(self._service("add")(team, **given, by=Actor.of(request)), status.HTTP_201_CREATED)
+        return self.answer(self.services.add(team, **given, by=Actor.of(request)), status.HTTP_201_CREATED)
 
     def partial_update(self, request: Request, pk: str) -> Response:
         row = self.object_for(Action.ADMINISTER)
@@ -65,14 +62,14 @@ class CheckedViewSet(TeamOwnedViewSet):
         if given.pop("team", row.team) != row.team:
             message = _("What a team owns stays with it. Add it to the other team.")
             raise Refusal(message, errors={"team": [message]})
-        return self.answer(self._service("update")(row, **given, by=Actor.of(request)))
+        return self.answer(self.services.update(row, **given, by=Actor.of(request)))
 
     def destroy(self, request: Request, pk: str) -> Response:
-        self._service("remove")(self.object_for(Action.ADMINISTER), by=Actor.of(request))
+        self.services.remove(self.object_for(Action.ADMINISTER), by=Actor.of(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=None)
     @action(detail=True, methods=["post"])
     def check(self, request: Request, pk: str) -> Response:
         """Run the checks now; the answer has what they found."""
-        return self.answer(self._service("check")(self.object_for(Action.OPERATE), by=Actor.of(request)))
+        return self.answer(self.services.check(self.object_for(Action.OPERATE), by=Actor.of(request)))

@@ -17,6 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from audit.actor import Actor
+from clusters import pair_services
 from clusters.checked_api import CHECKED, OWNED, CheckedViewSet, OwnedSerializer
 from clusters.models import Cluster, ClusterPair, Engine, ObjectStore, PairingJob, PortworxPairing
 from clusters.pairing import documents, importing, jobs, options
@@ -180,7 +181,7 @@ class PairFilter(FilterSet):
 class PairViewSet(CheckedViewSet):
     """Cluster pairs of the caller's teams."""
 
-    noun = "pair"
+    services = pair_services
     rows = ClusterPair.objects.select_related(
         "team", "created_by", "source", "destination", "object_store", "portworx"
     ).defer(

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from audit.actor import Actor
-from clusters import pairing_views, services
+from clusters import cluster_services, pair_services, pairing_views, store_services
 from clusters.forms import ClusterFilter, ClusterForm, ObjectStoreFilter, ObjectStoreForm, PairFilter, PairForm
 from clusters.models import Cluster, ClusterPair, ObjectStore
 from teams import access
@@ -51,10 +51,10 @@ CLUSTER = Noun(
     form=ClusterForm,
     filters=ClusterFilter,
     template="clusters/cluster",
-    add=services.add_cluster,
-    update=services.update_cluster,
-    check=services.check_cluster,
-    remove=services.remove_cluster,
+    add=cluster_services.add,
+    update=cluster_services.update,
+    check=cluster_services.check,
+    remove=cluster_services.remove,
     used_by=lambda cluster: ClusterPair.objects.filter(Q(source=cluster) | Q(destination=cluster)),
 )
 OBJECT_STORE = Noun(
@@ -63,10 +63,10 @@ OBJECT_STORE = Noun(
     form=ObjectStoreForm,
     filters=ObjectStoreFilter,
     template="clusters/object_store",
-    add=services.add_object_store,
-    update=services.update_object_store,
-    check=services.check_object_store,
-    remove=services.remove_object_store,
+    add=store_services.add,
+    update=store_services.update,
+    check=store_services.check,
+    remove=store_services.remove,
     used_by=lambda store: ClusterPair.objects.filter(object_store=store),
 )
 PAIR = Noun(
@@ -75,10 +75,10 @@ PAIR = Noun(
     form=PairForm,
     filters=PairFilter,
     template="clusters/pair",
-    add=services.add_pair,
-    update=services.update_pair,
-    check=services.check_pair,
-    remove=services.remove_pair,
+    add=pair_services.add,
+    update=pair_services.update,
+    check=pair_services.check,
+    remove=pair_services.remove,
     used_by=lambda pair: ClusterPair.objects.none(),
     more=pairing_views.shown,
 )

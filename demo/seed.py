@@ -12,7 +12,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 
 from audit.actor import Actor
-from clusters import services
+from clusters import cluster_services, pair_services, store_services
 from clusters.models import Cluster, ClusterPair, Engine, ObjectStore, PairingJob
 from clusters.pairing import jobs, options
 from demo.run import PASSWORD, USER
@@ -39,10 +39,10 @@ def seed(kubeconfigs: dict[str, str], s3: dict[str, Any]) -> None:
     store = _object_store(team, s3, by)
     ends: dict[str, Any] = {"source": clusters["dev"], "destination": clusters["prod"], "object_store": store}
     if not ClusterPair.objects.filter(team=team, name="dev-to-prod").exists():
-        services.add_pair(team, name="dev-to-prod", storage_class_mapping=STORAGE_CLASSES, by=by, **ends)
+        pair_services.add(team, name="dev-to-prod", storage_class_mapping=STORAGE_CLASSES, by=by, **ends)
     if not ClusterPair.objects.filter(team=team, name=PORTWORX_PAIR).exists():
         _wait_for_portworx(clusters["dev"], clusters["prod"], by)
-        services.add_pair(team, name=PORTWORX_PAIR, engine=Engine.PORTWORX, by=by, **ends)
+        pair_services.add(team, name=PORTWORX_PAIR, engine=Engine.PORTWORX, by=by, **ends)
     _set_up(ClusterPair.objects.get(team=team, name=PORTWORX_PAIR), by)
 
 
@@ -54,7 +54,7 @@ def _wait_for_portworx(source: Cluster, destination: Cluster, by: Actor) -> None
             raise TimeoutError(f"Portworx does not run: {options.why_not(source, destination)}")
         time.sleep(0.5)
         for cluster in (source, destination):
-            services.check_cluster(cluster, by=by)
+            cluster_services.check(cluster, by=by)
 
 
 def _set_up(pair: ClusterPair, by: Actor) -> None:
@@ -84,9 +84,9 @@ DESCRIPTIONS = {"dev": "Development, Ohio (us-east-2)", "prod": "Production, Ore
 def _cluster(team: Team, name: str, kubeconfig: str, by: Actor) -> Cluster:
     known = Cluster.objects.filter(team=team, name=name).first()
     if known is None:
-        return services.add_cluster(team, name=name, kubeconfig=kubeconfig, description=DESCRIPTIONS[name], by=by)
+        return cluster_services.add(team, name=name, kubeconfig=kubeconfig, description=DESCRIPTIONS[name], by=by)
     if known.kubeconfig != kubeconfig:
-        services.update_cluster(known, kubeconfig=kubeconfig, by=by)
+        cluster_services.update(known, kubeconfig=kubeconfig, by=by)
     return known
 
 
@@ -100,7 +100,7 @@ def _object_store(team: Team, s3: dict[str, Any], by: Actor) -> ObjectStore:
     }
     known = ObjectStore.objects.filter(team=team, name="embedded").first()
     if known is None:
-        return services.add_object_store(team, name="embedded", prefix="kubemotion", path_style=True, by=by, **fields)
+        return store_services.add(team, name="embedded", prefix="kubemotion", path_style=True, by=by, **fields)
     if any(getattr(known, name) != value for name, value in fields.items()):
-        services.update_object_store(known, by=by, **fields)
+        store_services.update(known, by=by, **fields)
     return known

@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
 from audit.actor import Actor
-from clusters import services as cluster_services
+from clusters import cluster_services
 from clusters.models import ClusterPair
 from migrations_app import services
 from migrations_app.engines import Plan

@@ -27,7 +27,7 @@ from django.test import Client  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from audit.actor import Actor  # noqa: E402
-from clusters import services as cluster_services  # noqa: E402
+from clusters import cluster_services, pair_services, store_services  # noqa: E402
 from clusters.models import ClusterPair  # noqa: E402
 from migrations_app import live, reconcile  # noqa: E402
 from migrations_app.models import Migration  # noqa: E402
@@ -80,13 +80,11 @@ def made(given: Result) -> tuple[ClusterPair, Actor]:
     Membership.objects.create(team=team, user=user, role=Role.ADMIN)
     by = Actor(user=user, address="127.0.0.1")
     ends: Result = {
-        side: cluster_services.add_cluster(
-            team, name=name, kubeconfig=Path(given["kubeconfigs"][name]).read_text(), by=by
-        )
+        side: cluster_services.add(team, name=name, kubeconfig=Path(given["kubeconfigs"][name]).read_text(), by=by)
         for side, name in (("source", "dev"), ("destination", "prod"))
     }
-    store = cluster_services.add_object_store(team, name="store", path_style=True, by=by, **given["store"])
-    return cluster_services.add_pair(team, name="dev-to-prod", object_store=store, by=by, **ends), by
+    store = store_services.add(team, name="store", path_style=True, by=by, **given["store"])
+    return pair_services.add(team, name="dev-to-prod", object_store=store, by=by, **ends), by
 
 
 def planned(pair: ClusterPair, by: Actor, namespace: str) -> tuple[MigrationPlan, Result]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from clusters import services
+from clusters import pair_services
 from clusters.pairing import hearing, keeping_keys, reading, writing
 from clusters.pairing.jobs import Progress
 from clusters.pairing.steps import BACK, FORTH, Code
@@ -26,7 +26,7 @@ def perform(progress: Progress) -> float | None:
         again = run(progress, work, [(code, steps[code]) for code in codes])
     if again is None:
         # Both ends were looked at anew; what the pair's checks say comes from there.
-        services.keep_pair_checks(progress.pairing.pair)
+        pair_services.keep_checks(progress.pairing.pair)
     return again
 
 

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 
 from audit.actor import Actor
 from audit.record import record
-from clusters import services
+from clusters import pair_services
 from clusters.connections import connect
 from clusters.kube import errors
 from clusters.models import Cluster, ClusterPair, Engine, ObjectStore, PairingJob, PairMode, PortworxPairing
@@ -87,7 +87,7 @@ def import_(
         raise Refusal(message, errors={"destination": [message]})
     state = found.state
     with transaction.atomic():
-        pair = services.add_pair(
+        pair = pair_services.add(
             cluster.team,
             name=name,
             source=cluster,
@@ -106,7 +106,7 @@ def import_(
             looked_at=timezone.now(),
         )
         record(by, "pair.import", pair, after={"clusterpair": str(found), "cluster": cluster.name})
-    fresh = services.keep_pair_checks(pair)
+    fresh = pair_services.keep_checks(pair)
     jobs.request(fresh, PairingJob.VALIDATE, by=by)
     return fresh
 

@@ -7,7 +7,7 @@ from functools import partial
 from django.utils.translation import gettext as _
 
 from audit.actor import Actor
-from clusters import services
+from clusters import pair_services
 from clusters.pairing.jobs import FOLLOW, Progress, codes_of
 from clusters.pairing.steps import Code, Outcome, State
 from clusters.pairing.work import StepFunction, Way, Work, run
@@ -32,7 +32,7 @@ def perform(progress: Progress) -> float | None:
         again = run(progress, work, [(code, functions[code]) for code in codes])
     if again is not None:
         return again
-    services.keep_pair_checks(pairing.pair)
+    pair_services.keep_checks(pairing.pair)
     if pairing.job_options.get("forget") and all(step.state == State.OK for step in progress.steps.values()):
         _forget(progress, codes[0])
     return None
@@ -40,7 +40,7 @@ def perform(progress: Progress) -> float | None:
 
 def _forget(progress: Progress, code: Code) -> None:
     try:
-        services.remove_pair(progress.pairing.pair, by=Actor(user=progress.pairing.requested_by))
+        pair_services.remove(progress.pairing.pair, by=Actor(user=progress.pairing.requested_by))
     except Refusal as refusal:
         message = _("Everything is deleted on the clusters, but the pair itself is kept: {refusal}").format(
             refusal=refusal

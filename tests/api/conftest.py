@@ -65,16 +65,17 @@ def alice(world: Company) -> Caller:
 @pytest.fixture
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """No network: checks find nothing to say, the source has one namespace, and the engine plans nothing."""
-    from clusters import object_storage, services, temporary_keys
+    from clusters import cluster_services, object_storage, temporary_keys
     from clusters.kube import checks
+    from clusters.saving import keep
     from migrations_app import services as migrations
     from migrations_app.engines import Contents, Plan
     from migrations_app.engines.native.engine import NativeEngine
 
-    monkeypatch.setattr(services, "_look_at_cluster", lambda cluster: services._keep(cluster, []))
+    monkeypatch.setattr(cluster_services, "look_at", lambda cluster: keep(cluster, []))
     monkeypatch.setattr(object_storage, "check_object_store", lambda store: [checks.Check("put", "ok", "Fine.")])
     monkeypatch.setattr(temporary_keys, "check", lambda store: checks.Check("session-policy", "skipped", "None."))
-    monkeypatch.setattr(services, "namespaces_of", lambda cluster: ["cms"])
+    monkeypatch.setattr(cluster_services, "namespaces_of", lambda cluster: ["cms"])
     monkeypatch.setattr(
         migrations,
         "plan",

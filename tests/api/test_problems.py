@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 from rest_framework.throttling import BaseThrottle
 
-from clusters import services
+from clusters import cluster_services
 from clusters.api import ClusterViewSet
 from tests.api.conftest import Caller
 from tests.factories import Company
@@ -131,7 +131,7 @@ def test_a_fault_of_ours_says_where_to_look_and_nothing_of_itself(
     def broken(*args: Any, **kwargs: Any) -> None:
         raise RuntimeError("the secret is sesame")
 
-    monkeypatch.setattr(services, "check_cluster", broken)
+    monkeypatch.setattr(cluster_services, "check", broken)
     client = Client(raise_request_exception=False)
     headers = {**alice.headers, "X-Request-ID": "one-two-three"}
     with caplog.at_level(logging.ERROR, "django.request"):

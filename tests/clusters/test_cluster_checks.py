@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from audit.actor import Actor
-from clusters import services
+from clusters import cluster_services
 from clusters.kube import checks
 from clusters.kube.kubeconfig import parse
 from clusters.models import Health
@@ -139,7 +139,7 @@ def test_an_account_that_may_do_nothing_gets_warnings_and_no_error(clusters: Any
 def test_a_certificate_that_is_none_is_refused(clusters: Any, team: Team, by: Actor, base64_text: str) -> None:
     config = changed(clusters["dev"].kubeconfig, cluster={"certificate-authority-data": base64_text})
     with pytest.raises(Refusal):
-        services.add_cluster(team, name="dev", kubeconfig=yaml.safe_dump(config), by=by)
+        cluster_services.add(team, name="dev", kubeconfig=yaml.safe_dump(config), by=by)
 
 
 @pytest.mark.django_db
@@ -147,14 +147,14 @@ def test_an_added_cluster_keeps_what_its_checks_learned_even_when_it_is_out_of_r
     clusters: Any, team: Team, by: Actor
 ) -> None:
     text = yaml.safe_dump(clusters["dev"].kubeconfig)
-    cluster = services.add_cluster(team, name="dev", kubeconfig=text, by=by)
+    cluster = cluster_services.add(team, name="dev", kubeconfig=text, by=by)
     assert (cluster.health, cluster.distribution) == (Health.HEALTHY, "OpenShift")
-    assert "default" in services.namespaces_of(cluster)
+    assert "default" in cluster_services.namespaces_of(cluster)
     clusters["dev"].faults.stopped = True
     try:
-        services.check_cluster(cluster, by=by)
+        cluster_services.check(cluster, by=by)
         with pytest.raises(Refusal):
-            services.namespaces_of(cluster)
+            cluster_services.namespaces_of(cluster)
     finally:
         clusters["dev"].faults.stopped = False
     cluster.refresh_from_db()

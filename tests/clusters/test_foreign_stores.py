@@ -11,7 +11,7 @@ from django.test import Client
 
 from audit.actor import SYSTEM
 from audit.models import Entry
-from clusters import services
+from clusters import pair_services, store_services
 from clusters.models import Engine, Health, ObjectStore
 from clusters.pairing.work import Work, keys_of
 from clusters.portworx import backuplocation
@@ -45,7 +45,7 @@ def team() -> Team:
 
 
 def add(team: Team, given: dict[str, Any], **changed: Any) -> ObjectStore:
-    return services.add_object_store(team, **{**given, **changed}, by=SYSTEM)
+    return store_services.add(team, **{**given, **changed}, by=SYSTEM)
 
 
 def test_they_are_kept_encrypted_and_say_that_portworx_tries_them(team: Team) -> None:
@@ -94,20 +94,20 @@ def test_what_cannot_be_is_refused_by_name_and_not_repeated(team: Team, given: d
 def test_a_store_stays_with_its_provider(team: Team) -> None:
     store = add(team, AZURE)
     with pytest.raises(Refusal, match="stays with its provider"):
-        services.update_object_store(store, provider="google", by=SYSTEM)
-    services.update_object_store(store, secret_access_key="azure-canary-2", by=SYSTEM)
+        store_services.update(store, provider="google", by=SYSTEM)
+    store_services.update(store, secret_access_key="azure-canary-2", by=SYSTEM)
     assert ObjectStore.objects.get().secret_access_key == "azure-canary-2"
 
 
 def test_the_native_engine_says_that_it_needs_s3(team: Team) -> None:
     ends = {"source": factories.cluster(team, "dev"), "destination": factories.cluster(team, "prod")}
     with pytest.raises(Refusal) as refused:
-        services.add_pair(team, name="p", object_store=add(team, AZURE), **ends, by=SYSTEM)
+        pair_services.add(team, name="p", object_store=add(team, AZURE), **ends, by=SYSTEM)
     assert "needs an S3 store" in str(refused.value.errors["object_store"])
     able = {"can_migrate": True, "cluster_uuid": "1234"}
     ends = {name: factories.cluster(team, name, portworx=able) for name in ("source", "destination")}
     store = add(team, GOOGLE)
-    pair = services.add_pair(team, name="p", object_store=store, engine=Engine.PORTWORX, **ends, by=SYSTEM)
+    pair = pair_services.add(team, name="p", object_store=store, engine=Engine.PORTWORX, **ends, by=SYSTEM)
     assert {each["code"]: each["status"] for each in pair.checks}["object-store"] == "skipped"
     said = Work(pair.portworx).scrubbed("it said google-canary of px-project")
     assert said == "it said *** of px-project"

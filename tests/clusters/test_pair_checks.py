@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from audit.actor import Actor
-from clusters import services
+from clusters import cluster_services, pair_services, store_services
 from clusters.models import Cluster, ClusterPair, Health
 from demo.s3 import RunningS3
 from teams.models import Team
@@ -25,11 +25,11 @@ def found(pair: ClusterPair, code: str) -> dict[str, str]:
 
 def named(clusters: Any, name: str, team: Team, by: Actor, *, as_name: str = "") -> Cluster:
     text = yaml.safe_dump(clusters[name].kubeconfig)
-    return services.add_cluster(team, name=as_name or name, kubeconfig=text, by=by)
+    return cluster_services.add(team, name=as_name or name, kubeconfig=text, by=by)
 
 
 def test_two_real_clusters_and_a_store_go_together(clusters: Any, s3: RunningS3, team: Team, by: Actor) -> None:
-    store = services.add_object_store(
+    store = store_services.add(
         team,
         name="moves",
         endpoint=s3.endpoint,
@@ -40,7 +40,7 @@ def test_two_real_clusters_and_a_store_go_together(clusters: Any, s3: RunningS3,
     )
     source, destination = named(clusters, "dev", team, by), named(clusters, "prod", team, by)
     mapping = {"gp3": "gp3-csi", "efs-rwx": "efs-sc"}
-    pair = services.add_pair(
+    pair = pair_services.add(
         team,
         name="dev-to-prod",
         source=source,
@@ -53,7 +53,7 @@ def test_two_real_clusters_and_a_store_go_together(clusters: Any, s3: RunningS3,
     assert pair.health == Health.HEALTHY
     assert source.identity
     assert source.identity != destination.identity
-    services.check_pair(pair, by=by)
+    pair_services.check(pair, by=by)
     assert pair.health == Health.HEALTHY
 
 
@@ -63,10 +63,10 @@ def test_one_cluster_under_two_names_is_no_pair(clusters: Any, team: Team, by: A
     other = copy.deepcopy(clusters["dev"].kubeconfig)
     server = other["clusters"][0]["cluster"]["server"]
     other["clusters"][0]["cluster"]["server"] = server.replace("127.0.0.1", "localhost")
-    second = services.add_cluster(team, name="again", kubeconfig=yaml.safe_dump(other), by=by)
+    second = cluster_services.add(team, name="again", kubeconfig=yaml.safe_dump(other), by=by)
     assert second.server != first.server
     with pytest.raises(Refusal) as refused:
-        services.add_pair(
+        pair_services.add(
             team,
             name="loop",
             source=first,
@@ -81,8 +81,8 @@ def test_one_cluster_under_two_names_is_no_pair(clusters: Any, team: Team, by: A
 def test_a_cluster_that_turns_into_the_other_one_fails_the_pair(clusters: Any, team: Team, by: Actor) -> None:
     source, destination = named(clusters, "dev", team, by), named(clusters, "prod", team, by)
     pair = factories.pair(team, source=source, destination=destination)
-    services.update_cluster(destination, kubeconfig=yaml.safe_dump(clusters["dev"].kubeconfig), by=by)
-    services.check_pair(ClusterPair.objects.get(pk=pair.pk), by=by)
+    cluster_services.update(destination, kubeconfig=yaml.safe_dump(clusters["dev"].kubeconfig), by=by)
+    pair_services.check(ClusterPair.objects.get(pk=pair.pk), by=by)
     pair.refresh_from_db()
     failed = found(pair, "different-clusters")
     assert (failed["status"], failed["message"]) == ("failure", "dev and prod are the same cluster.")
@@ -92,7 +92,7 @@ def test_a_cluster_that_turns_into_the_other_one_fails_the_pair(clusters: Any, t
 
 def checked_anew(pair: ClusterPair) -> ClusterPair:
     """The pair with checks made from the rows as they are, without asking the network."""
-    return services.update_pair(pair, storage_class_mapping=pair.storage_class_mapping, by=Actor())
+    return pair_services.update(pair, storage_class_mapping=pair.storage_class_mapping, by=Actor())
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 
 from audit.actor import Actor
-from clusters import services
+from clusters import pair_services
 from clusters.models import ClusterPair, Engine
 from teams.models import Role, Team
 from teams.refusals import Refusal
@@ -25,7 +25,7 @@ def pair(team: Team) -> ClusterPair:
 
 def test_name_store_classes_and_endpoint_can_be_changed(pair: ClusterPair, team: Team, by: Actor) -> None:
     other = factories.object_store(team, "other")
-    services.update_pair(
+    pair_services.update(
         pair,
         by=by,
         name="renamed",
@@ -45,13 +45,13 @@ def test_name_store_classes_and_endpoint_can_be_changed(pair: ClusterPair, team:
 @pytest.mark.parametrize("field", ["source", "destination"])
 def test_another_cluster_needs_it(pair: ClusterPair, team: Team, by: Actor, field: str) -> None:
     with pytest.raises(Refusal) as refused:
-        services.update_pair(pair, by=by, **{field: factories.cluster(team, "third")})
+        pair_services.update(pair, by=by, **{field: factories.cluster(team, "third")})
     assert "no Portworx" in str(refused.value.errors["engine"])
 
 
 def test_a_native_pair_cannot_become_one(team: Team, by: Actor) -> None:
     with pytest.raises(Refusal) as refused:
-        services.update_pair(factories.pair(team), by=by, engine=Engine.PORTWORX)
+        pair_services.update(factories.pair(team), by=by, engine=Engine.PORTWORX)
     assert "no Portworx" in str(refused.value.errors["engine"])
 
 

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from audit.actor import Actor
-from clusters import object_storage, services, temporary_keys
+from clusters import object_storage, store_services, temporary_keys
 from clusters.models import Health, ObjectStore
 from demo.s3 import RunningS3
 from teams.models import Team
@@ -104,19 +104,19 @@ def test_a_secret_is_in_no_refusal(s3: RunningS3) -> None:
 def test_the_store_remembers_what_it_gives(s3: RunningS3, team: Team, by: Actor, faulty: Any) -> None:
     given = {"endpoint": s3.endpoint, "bucket": s3.bucket, "access_key_id": s3.keys.access_key_id}
     secret = s3.keys.secret_access_key
-    row = services.add_object_store(team, name="moves", secret_access_key=secret, by=by, **given)
+    row = store_services.add(team, name="moves", secret_access_key=secret, by=by, **given)
     assert row.gives_temporary_keys
     assert ObjectStore.objects.get(pk=row.pk).has_session_policies
     faulty.without_sts = True
-    services.check_object_store(row, by=by)
+    store_services.check(row, by=by)
     row.refresh_from_db()
     assert not row.gives_temporary_keys
     assert row.health != Health.FAILING
     # Out of reach, it is not known to have lost anything.
     faulty.without_sts = False
-    services.check_object_store(row, by=by)
+    store_services.check(row, by=by)
     faulty.stopped = True
-    services.check_object_store(row, by=by)
+    store_services.check(row, by=by)
     row.refresh_from_db()
     assert row.health == Health.FAILING
     assert row.gives_temporary_keys
@@ -129,7 +129,7 @@ def test_the_store_remembers_what_it_gives(s3: RunningS3, team: Team, by: Actor,
 )
 def test_what_cannot_be_a_role_or_an_endpoint_is_refused(team: Team, by: Actor, field: str, value: str) -> None:
     with pytest.raises(Refusal) as refusal:
-        services.add_object_store(
+        store_services.add(
             team, name="s", bucket="bucket", access_key_id="k", secret_access_key="s", by=by, **{field: value}
         )
     assert list(refusal.value.errors) == [field]

@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 
 from audit.models import Entry
-from clusters import services as cluster_services
+from clusters import cluster_services
 from migrations_app import services
 from migrations_app.engines import Plan
 from migrations_app.models import Migration, Status

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from clusters import services as cluster_services
+from clusters import cluster_services
 from migrations_app.models import Migration
 from migrations_app.plans.models import MigrationPlan
 from migrations_app.resources.spec import Selection, Spec

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from audit.actor import Actor
-from clusters import services
+from clusters import cluster_services, pair_services, store_services
 from clusters.kube import kubeconfig
 from clusters.kube.connection import Connection
 from clusters.models import Engine
@@ -78,10 +78,10 @@ def estate(db: None, sites: Mapping[str, ClusterHandle], store: RunningS3) -> It
     team = Team.objects.create(name="Content platform")
     by = Actor(user=member("alice", team, Role.ADMIN))
     rows = {
-        name: services.add_cluster(team, name=name, kubeconfig=yaml.safe_dump(sites[name].kubeconfig), by=by)
+        name: cluster_services.add(team, name=name, kubeconfig=yaml.safe_dump(sites[name].kubeconfig), by=by)
         for name in ("dev", "prod")
     }
-    bucket = services.add_object_store(
+    bucket = store_services.add(
         team,
         name="moves",
         endpoint=store.endpoint,
@@ -91,7 +91,7 @@ def estate(db: None, sites: Mapping[str, ClusterHandle], store: RunningS3) -> It
         secret_access_key=store.keys.secret_access_key,
         by=by,
     )
-    pair = services.add_pair(
+    pair = pair_services.add(
         team,
         name="dev-to-prod",
         source=rows["dev"],

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from clusters import services
+from clusters import store_services
 from clusters.models import PairingJob
 from clusters.pairing.work import keys_of
 from clusters.portworx import backuplocation
@@ -114,7 +114,7 @@ def test_ours_follows_the_store_to_other_keys_and_loses_the_old_ones(located: Es
     uid = found["metadata"]["uid"]
     found["data"]["oldKey"] = "b2xk"
     located.dev.call(lambda api: api.update("secrets", found))
-    services.update_object_store(located.pair.object_store, secret_access_key="rotated-canary", by=located.by)
+    store_services.update(located.pair.object_store, secret_access_key="rotated-canary", by=located.by)
     assert located.run(PairingJob.VALIDATE)
     step = located.step("credentials-source")
     assert step["state"] == "warning"

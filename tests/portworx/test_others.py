@@ -163,14 +163,14 @@ def test_the_page_and_the_api_import_it_without_its_secrets(others: Estate, clie
 
 
 def test_a_changed_pair_is_validated_and_keeps_its_name_while_it_is_on_the_clusters(estate: Estate) -> None:
-    from clusters import services
+    from clusters import pair_services
 
     estate.run()
     pair = ClusterPair.objects.select_related("portworx").get(pk=estate.pair.pk)
     with pytest.raises(Conflict, match="cms/prodcluster is on the source"):
-        services.update_pair(pair, portworx={"object_name": "renamed"}, by=estate.by)
+        pair_services.update(pair, portworx={"object_name": "renamed"}, by=estate.by)
     pair = ClusterPair.objects.select_related("portworx").get(pk=estate.pair.pk)
-    services.update_pair(pair, portworx={"mode": "OneTimeMigration"}, by=estate.by)
+    pair_services.update(pair, portworx={"mode": "OneTimeMigration"}, by=estate.by)
     assert estate.fresh().job == PairingJob.VALIDATE
     estate.drive()
     assert "mode missing instead of OneTimeMigration" in estate.step("applied")["message"]

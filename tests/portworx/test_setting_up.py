@@ -11,7 +11,7 @@ import pytest
 from django.utils import timezone
 
 from audit.models import Entry
-from clusters import services
+from clusters import pair_services, store_services
 from clusters.models import Cluster, ClusterPair, Engine, ObjectStore, PairingJob, PortworxPairing
 from clusters.pairing import jobs
 from clusters.portworx import credentials
@@ -235,7 +235,7 @@ def test_clusters_without_portworx_are_refused_for_this_engine(estate: Estate) -
     Cluster.objects.filter(name="prod").update(portworx={}, checks=[])
     rows = {each.name: each for each in Cluster.objects.all()}
     with pytest.raises(Refusal) as refused:
-        services.add_pair(
+        pair_services.add(
             estate.pair.team,
             name="other",
             source=rows["dev"],
@@ -261,7 +261,7 @@ def test_clusters_without_portworx_are_refused_for_this_engine(estate: Estate) -
 )
 def test_options_that_cannot_be_are_refused_by_name(estate: Estate, given: dict[str, Any], field: str) -> None:
     with pytest.raises(Refusal) as refused:
-        services.update_pair(estate.pair, portworx=given, by=estate.by)
+        pair_services.update(estate.pair, portworx=given, by=estate.by)
     assert list(refused.value.errors) == [field]
 
 
@@ -270,7 +270,7 @@ def test_a_store_of_azure_is_set_up_and_told_in_the_words_of_pxctl(
     estate: Estate, monkeypatch: pytest.MonkeyPatch, with_location: bool
 ) -> None:
     monkeypatch.setitem(storage.AZURE_ACCOUNTS, "pwxtest", "right-canary")
-    blobs = services.add_object_store(
+    blobs = store_services.add(
         estate.pair.team,
         name="blobs",
         provider="azure",
@@ -279,14 +279,14 @@ def test_a_store_of_azure_is_set_up_and_told_in_the_words_of_pxctl(
         secret_access_key="wrong-canary",
         by=estate.by,
     )
-    services.update_pair(estate.pair, object_store=blobs, by=estate.by)
+    pair_services.update(estate.pair, object_store=blobs, by=estate.by)
     estate.change(with_backup_location=with_location)
     # Stork tries again for minutes, and is watched as long.
     pairing = estate.run(until=lambda pairing: "failure" in states(pairing).values())
     step = estate.step("status" if with_location else "credentials-destination")
     assert "AuthenticationFailed" in step["said"]
     assert "canary" not in json.dumps(pairing.steps)
-    services.update_object_store(blobs, secret_access_key="right-canary", by=estate.by)
+    store_services.update(blobs, secret_access_key="right-canary", by=estate.by)
     assert estate.run().is_ready
     kept = [each["name"] for each in estate.dev.call(storage_of).credentials]
     assert kept == ([] if with_location else [estate.credential])
