@@ -11,9 +11,11 @@ import asyncio
 import json
 import logging
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 from demo import estate, portworx
+from demo.cluster.api import ClusterAPI
 from demo.cluster.server import ClusterServer
 from demo.portworx import classes
 
@@ -35,6 +37,17 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+async def plant(apis: Sequence[ClusterAPI], megabytes: float) -> None:
+    """The estate of the story in each cluster, with Portworx and Stork, unless it is there; on the clusters' loop."""
+    for api in apis:
+        # What is named after a region, as load balancers are, needs nodes to know it from.
+        estate.plant_site(api, api.name)
+        portworx.install(api, api.name)
+    for api in apis:
+        classes_of_claims = classes.BLOCK_CLASS, classes.SHARED_CLASS
+        await estate.plant(api, api.name, megabytes=megabytes, claim_classes=classes_of_claims)
+
+
 async def serve(options: argparse.Namespace) -> None:
     """Serve until SIGTERM or SIGINT."""
     stopping = asyncio.Event()
@@ -51,11 +64,7 @@ async def serve(options: argparse.Namespace) -> None:
         for server in servers:
             await server.start()
         if options.estate is not None:
-            for server in servers:
-                portworx.install(server.api, server.name)
-            claim_classes = classes.BLOCK_CLASS, classes.SHARED_CLASS
-            for server in servers:
-                await estate.plant(server.api, server.name, megabytes=options.estate, claim_classes=claim_classes)
+            await plant([server.api for server in servers], options.estate)
         clusters = {
             server.name: {"server": server.address, "kubeconfig": str(server.write_kubeconfigs(state))}
             for server in servers

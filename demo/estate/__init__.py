@@ -23,11 +23,18 @@ from demo.estate.sites import SITES, cluster_objects
 if TYPE_CHECKING:
     from demo.cluster.api import ClusterAPI
 
-__all__ = ["plant", "plant_running"]
+__all__ = ["plant", "plant_running", "plant_site"]
 
 DATABASE_SHARE = 0.6
 BINDING_SECONDS = 30
 POLL_SECONDS = 0.05
+
+
+def plant_site(api: ClusterAPI, name: str) -> None:
+    """Plant only what is cluster-wide, nodes with their region included, unless the estate was planted."""
+    if not _was_planted(api):
+        for resource, obj in cluster_objects(SITES[name]):
+            _ensure(api, resource, obj)
 
 
 async def plant(
@@ -84,9 +91,8 @@ def _note_planted(api: ClusterAPI) -> None:
 
 
 def _plant_cluster(api: ClusterAPI, name: str, claim_classes: tuple[str, str] | None = None) -> None:
+    plant_site(api, name)
     site = SITES[name]
-    for resource, obj in cluster_objects(site):
-        _ensure(api, resource, obj)
     if claim_classes is not None:
         site = replace(site, block_class=claim_classes[0], shared_class=claim_classes[1])
     if name == "dev":

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from demo import portworx
 from demo.cluster.server import running_clusters
+from demo.clusters import plant
+from demo.estate.sites import SITES
 from demo.portworx.storage import storage_of
 from tests.portworx_estate import hand
 
@@ -41,3 +44,16 @@ def test_what_is_there(tmp_path: Path) -> None:
         assert dev.api.registry.get(hand.STORK, "v1alpha1", "clusterpairs") is not None
         # Nothing of it is in a cluster that nobody installed it in.
         assert clusters["prod"].api.registry.get(hand.STORK, "v1alpha1", "clusterpairs") is None
+
+
+def test_each_portworx_of_the_estate_is_behind_a_load_balancer_of_its_region(tmp_path: Path) -> None:
+    with running_clusters(tmp_path) as clusters:
+        handles = list(clusters.values())
+        planting = plant([each.api for each in handles], 0.5)
+        try:
+            asyncio.run_coroutine_threadsafe(planting, handles[0].loop).result(60)
+            for name, cluster in clusters.items():
+                assert hand.load_balancer(cluster).endswith(f".{SITES[name].region}.elb.amazonaws.com")
+        finally:
+            for each in handles:
+                asyncio.run_coroutine_threadsafe(portworx.stop(each.api), each.loop).result(30)

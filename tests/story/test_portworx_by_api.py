@@ -149,6 +149,7 @@ def test_the_story_from_nothing_by_the_api(begun: Beginning) -> None:
     # 5 to 8: what is on dev has the token and the load balancer's name; what we show has no secret.
     options = hand.get(dev, "clusterpairs", "cms", "prodcluster")["spec"]["options"]
     assert options == {"ip": hand.load_balancer(prod), "port": "9001", "token": prod.call(storage_of).token}
+    assert options["ip"].endswith(".us-west-2.elb.amazonaws.com")
     assert done["endpoint"] == f"{options['ip']}:9001"
     document = api.call("GET", f"{pair}document/")["document"]
     for line in ("kind: ClusterPair", f"ip: {options['ip']}", "port: '9001'", "token: '***'"):
