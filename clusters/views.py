@@ -18,8 +18,11 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from audit.actor import Actor
 from clusters import cluster_services, pair_services, pairing_views, store_services
-from clusters.forms import ClusterFilter, ClusterForm, ObjectStoreFilter, ObjectStoreForm, PairFilter, PairForm
+from clusters.cluster_forms import ClusterForm
+from clusters.filters import ClusterFilter, ObjectStoreFilter, PairFilter
 from clusters.models import Cluster, ClusterPair, ObjectStore
+from clusters.pair_forms import PairForm
+from clusters.store_forms import ObjectStoreForm
 from teams import access
 from teams.access import Action
 from teams.forms import add_refusal
