@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 
 from mover.entries import Entry
 from mover.errors import NoSpace, UsageError
-from mover.tree import Volume
+from mover.tree import Unread, Volume
 
 NAME = b"device"
 
@@ -58,13 +58,9 @@ class Device(Volume):
     def _as_file(self) -> os.stat_result:
         return _plain(stat.S_IFREG | 0o600, self._size, self._looked)
 
-    def xattrs_of(self, handle: int) -> Mapping[str, bytes]:
+    def xattrs_of(self, handle: int) -> tuple[Mapping[str, bytes], Unread]:
         """None."""
-        return {}
-
-    def xattrs(self, path: bytes) -> Mapping[str, bytes]:
-        """None."""
-        return {}
+        return {}, ()
 
     def describe(self, path: bytes, status: os.stat_result | None = None) -> Entry | None:
         """Without attributes, and with a time that is the same on both sides."""

@@ -20,6 +20,8 @@ DEVICE = "n"
 # Flags of a file.
 UNSTABLE = 1
 VOID = 2
+# Some attribute of it could not be read.
+UNREAD = 4
 
 # About what the item of a chunk takes in the journal.
 ITEM_BYTES = 128

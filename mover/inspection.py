@@ -34,7 +34,7 @@ from mover.pull import require_directory
 from mover.report import Reporter
 from mover.settings import DigestSettings
 from mover.steady import unchanged
-from mover.tree import Volume, entry_of
+from mover.tree import Unread, Volume, entry_of
 from mover.trouble import Trouble
 from mover.walking import count, walk
 
@@ -74,6 +74,7 @@ class _Inspection:
         self._buckets = [0] * BUCKETS
         self._newest = self._listed = 0
         self._trouble = Trouble()
+        volume.tell_unread = self._leave_attributes
         self._links = LinkTable()
         self._pool = ThreadPoolExecutor(settings.workers, thread_name_prefix="read")
         self._pending: deque[Callable[[], None]] = deque()
@@ -122,6 +123,10 @@ class _Inspection:
         # Sockets are never carried, so they make no difference.
         if what != "socket":
             self._trouble.add(what, path)
+
+    def _leave_attributes(self, path: bytes, unread: Unread) -> None:
+        if any(name.partition(".")[0] not in self._spaces for name, _ in unread):
+            self._trouble.add("xattr-unread", path)
 
     def _then(self, step: Callable[[], None]) -> None:
         """Run `step` in canonical order, after the files that are still being read."""
@@ -180,7 +185,9 @@ class _Inspection:
                 return None
             entry = entry_of(name, before)
             assert entry is not None
-            entry.xattrs = self._volume.xattrs_of(handle)
+            entry.xattrs, unread = self._volume.xattrs_of(handle)
+            if unread:
+                self._leave_attributes(path, unread)
             entry.content = read_content(handle, before, before.st_size, self._keys, self._counters)
             if not unchanged(before, self._volume.status_of(handle)):
                 self._trouble.add("changed-while-read", path)

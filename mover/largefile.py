@@ -9,9 +9,10 @@ from typing import Any
 
 from mover.blocks import CHUNK_BYTES, HOLE, ZEROS, ContentDigest, zero_tail_digest
 from mover.crypto import VolumeKeys
-from mover.entries import ITEM_BYTES, VOID, Entry, Record, decode_bytes, encode_bytes, to_record, weight
+from mover.entries import ITEM_BYTES, UNREAD, VOID, Entry, Record, decode_bytes, encode_bytes, to_record, weight
 from mover.journal import CONTINUE, END
 from mover.parts import Part, StretchRead
+from mover.tree import Unread
 
 
 class LargeFile:
@@ -23,6 +24,7 @@ class LargeFile:
         self.before: os.stat_result | None = None
         self.short = False
         self.fresh = False
+        self.unread: Unread = ()
         self.got = 0
         self._keys = keys
         self._entry = replace(entry, content=None, chunks=None)
@@ -69,6 +71,7 @@ class LargeFile:
 
     def end(self, size: int, flags: int) -> Part:
         """The file is complete."""
+        flags |= UNREAD if self.unread else 0
         self._entry.size, self._entry.flags = size, flags
         self._entry.content = self._content.finish(size)
         record: Record = [END, size, encode_bytes(self._entry.content), flags]

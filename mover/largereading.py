@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from mover.bases import Base
 from mover.blocks import CHUNK_BYTES, HOLE
-from mover.entries import UNSTABLE
+from mover.entries import UNREAD, UNSTABLE
 from mover.largefile import LargeFile
 from mover.parts import Part
 from mover.reading import SourceReader
@@ -46,12 +46,14 @@ class LargeReading:
         if entry is None:
             os.close(handle)
             return None
-        entry.xattrs = self._volume.xattrs_of(handle)
-        if written_just_now(status):
+        entry.xattrs, unread = self._volume.xattrs_of(handle)
+        entry.flags = UNREAD if unread else 0
+        fresh = written_just_now(status)
+        if fresh:
             # Should this run end within the file, the next must not go on in it.
-            entry.flags = UNSTABLE
+            entry.flags |= UNSTABLE
         large = LargeFile(self._keys, path, entry)
-        large.handle, large.before, large.fresh = handle, status, bool(entry.flags)
+        large.handle, large.before, large.fresh, large.unread = handle, status, fresh, unread
         return large
 
     def chunks(
@@ -85,9 +87,11 @@ class LargeReading:
             steady = not (large.short or large.fresh) and unchanged(large.before, self._volume.status_of(large.handle))
         finally:
             os.close(large.handle)
+        again = self.open(large.path) if not steady and attempt < _ATTEMPTS else None
+        if again is None and large.unread:
+            self._volume.tell_unread(large.path, large.unread)
         if steady:
             return large.end(large.before.st_size, 0)
-        again = self.open(large.path) if attempt < _ATTEMPTS else None
         if again is None:
             self._reader.changed.add("changed-while-read", large.path)
             return large.end(large.got if large.short else large.before.st_size, UNSTABLE)

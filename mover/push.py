@@ -31,7 +31,7 @@ from mover.report import Reporter
 from mover.settings import Settings
 from mover.smallfiles import BatchItem, FirstLinkVanished, SmallFile, read_batch
 from mover.steady import unchanged
-from mover.tree import Volume
+from mover.tree import Unread, Volume
 from mover.trouble import Trouble
 from mover.unchanged import closed_and_unchanged, is_file, same_file
 from mover.walking import count, walk
@@ -103,6 +103,7 @@ class _Push:
         self._reporter = reporter
         self._counters = reporter.counters
         self._skipped = Trouble()
+        volume.tell_unread = self._leave_attributes
         run = new_run_name(runs)
         self._packs = [run]
         self._bases, pass_number = open_bases(settings, store, keys, reporter, runs, self._packs)
@@ -171,6 +172,17 @@ class _Push:
             self._reporter.warning("socket-skipped", readable(path), "A socket cannot be carried over; it was skipped.")
         else:
             self._reader.changed.add(what, path)
+
+    def _leave_attributes(self, path: bytes, unread: Unread) -> None:
+        for name, number in unread:
+            # The namespace, as what a puller cannot keep is told.
+            self._skipped.add(f"xattr:{name.partition('.')[0]}" if name else "xattr", path)
+            what = f"The attribute {readable(os.fsencode(name))}" if name else "What attributes it has"
+            self._reporter.warning(
+                "xattr-unread",
+                readable(path),
+                f"{what} cannot be read, and was not carried over: {os.strerror(number)}.",
+            )
 
     def _add(self, item: BatchItem, size: int = 0) -> None:
         self._batch.append(item)

@@ -6,7 +6,7 @@ import errno
 import itertools
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mover import direct
@@ -20,10 +20,10 @@ from mover.blocks import (
 )
 from mover.buffers import kept
 from mover.crypto import RunKeys, VolumeKeys
-from mover.entries import encode_bytes, readable
+from mover.entries import UNREAD, Entry, encode_bytes, readable
 from mover.errors import SourceUnreadable
 from mover.parts import StretchRead, chunk_item
-from mover.tree import Volume
+from mover.tree import Unread, Volume
 from mover.trouble import Trouble
 
 READ_BYTES = 2 * BLOCK_BYTES
@@ -122,6 +122,13 @@ class SourceReader:
                 inner += len(piece)
             stretch.located = [item for item, _, _ in new]
         return stretch
+
+    def set_xattrs(self, entry: Entry, path: bytes, xattrs: Mapping[str, bytes], unread: Unread) -> None:
+        """Complete a file's entry; what could not be read is told, and tried again by the next run."""
+        entry.xattrs = xattrs
+        if unread:
+            entry.flags |= UNREAD
+            self.volume.tell_unread(path, unread)
 
     def seal(self, plain: memoryview | bytes) -> SealedBlock:
         """Seal a block under the next number."""

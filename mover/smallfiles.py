@@ -142,7 +142,7 @@ def _small_file(
                 allocated = list(data_ranges(handle, size))
                 ranges = allocated if allocated != [(0, size)] else None
             got = direct.read_into(handle, room, size, 0)
-            xattrs = reader.volume.xattrs_of(handle)
+            xattrs, unread = reader.volume.xattrs_of(handle)
             after = reader.volume.status_of(handle)
         except OSError as error:
             raise reader.unreadable(path, error) from error
@@ -156,10 +156,10 @@ def _small_file(
     entry = entry_of(item.name, before)
     if entry is None:
         return None
-    entry.xattrs = xattrs
+    reader.set_xattrs(entry, path, xattrs, unread)
     entry.size = got
     if not steady:
-        entry.flags = UNSTABLE
+        entry.flags |= UNSTABLE
         reader.changed.add("changed-while-read", path)
     return entry, got, ranges
 
@@ -176,7 +176,7 @@ def _held_still(reader: SourceReader, item: SmallFile, room: memoryview) -> Entr
         if has_holes(handle, before.st_size):
             return None
         got = os.preadv(handle, [room[: before.st_size + 1]], 0) if before.st_size < len(room) else -1
-        xattrs = reader.volume.xattrs_of(handle)
+        xattrs, unread = reader.volume.xattrs_of(handle)
         after = reader.volume.status_of(handle)
     except OSError as error:
         if error.errno in (errno.EISDIR, errno.ESPIPE, errno.EINVAL, errno.EAGAIN):
@@ -189,7 +189,7 @@ def _held_still(reader: SourceReader, item: SmallFile, room: memoryview) -> Entr
         return None
     entry = entry_of(item.name, after)
     if entry is not None:
-        entry.xattrs = xattrs
+        reader.set_xattrs(entry, item.path, xattrs, unread)
     return entry
 
 

@@ -10,7 +10,7 @@ import ctypes
 import errno
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from mover.entries import DEVICE, DIRECTORY, FIFO, FILE, SYMLINK, Entry
 from mover.names import sorted_names
@@ -26,6 +26,17 @@ _REFINES_MODE = "system.posix_acl_"
 _LONGEST_PATH = 3800
 _PERMISSIONS = 0o7777
 _NO_XATTRS: Mapping[str, bytes] = {}
+# Where one attribute cannot be read, for want of a right, because it is too large or because it means nothing here (a
+# capability of another user namespace, EOVERFLOW), all else of the entry still can.
+_UNREAD_ERRORS = frozenset(
+    {errno.EACCES, errno.EPERM, errno.ENODATA, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}
+    | {errno.ERANGE, errno.E2BIG, errno.EOVERFLOW}
+)
+
+# The names of attributes that are listed and cannot be read, each with the error's number. An empty name stands for
+# all of them, where not even their names are told.
+Unread = Sequence[tuple[str, int]]
+_ALL_READ: Unread = ()
 
 
 class Volume:
@@ -36,6 +47,8 @@ class Volume:
     def __init__(self, path: str) -> None:
         self.root = os.fsencode(path).rstrip(b"/") or b"/"
         self._base = self.root if self.root != b"/" else b""
+        # Is told of what could not be read of an entry that `describe` gives.
+        self.tell_unread: Callable[[bytes, Unread], None] = _tell_nobody
 
     def near(self, path: bytes) -> bytes | None:
         """A path that the kernel takes for `path`; None when it is too long for one call, and has to be reached."""
@@ -82,8 +95,8 @@ class Volume:
         """fstat of an open file."""
         return os.fstat(handle)
 
-    def xattrs_of(self, handle: int) -> Mapping[str, bytes]:
-        """The extended attributes of an open file."""
+    def xattrs_of(self, handle: int) -> tuple[Mapping[str, bytes], Unread]:
+        """The extended attributes of an open file, and which could not be read."""
         return read_xattrs(handle)
 
     def expect(self, size: int, label: str) -> None:
@@ -93,31 +106,31 @@ class Volume:
         """Write everything of the file system to its disk; OSError when that failed."""
         sync(self.root)
 
-    def xattrs(self, path: bytes) -> Mapping[str, bytes]:
-        """The extended attributes of `path`, not following it when it is a symlink."""
-        with self.reach(path) as reached:
-            return read_xattrs(reached)
-
     def describe(self, path: bytes, status: os.stat_result | None = None) -> Entry | None:
         """The entry at `path`, a file without chunks and content; None for a socket."""
         near = self.near(path)
         if near is not None:
-            return _described(near, path.rpartition(b"/")[2], status)
+            return self._described(near, path, status)
         with self.reach(path) as reached:
-            return _described(reached, path.rpartition(b"/")[2], status)
+            return self._described(reached, path, status)
+
+    def _described(self, reached: bytes, path: bytes, status: os.stat_result | None) -> Entry | None:
+        entry = entry_of(path.rpartition(b"/")[2], status or os.lstat(reached))
+        if entry is None:
+            return None
+        entry.xattrs, unread = read_xattrs(reached)
+        if unread:
+            self.tell_unread(path, unread)
+        if entry.kind == SYMLINK:
+            entry.target = os.readlink(reached)
+        return entry
 
     def _is_not_carried(self, name: bytes) -> bool:
         return name in NOT_CARRIED and stat.S_ISDIR(self.status(name).st_mode)
 
 
-def _described(reached: bytes, name: bytes, status: os.stat_result | None) -> Entry | None:
-    entry = entry_of(name, status or os.lstat(reached))
-    if entry is None:
-        return None
-    entry.xattrs = read_xattrs(reached)
-    if entry.kind == SYMLINK:
-        entry.target = os.readlink(reached)
-    return entry
+def _tell_nobody(path: bytes, unread: Unread) -> None:
+    """Who only looks whether an entry is the same does not say what it lacks."""
 
 
 def entry_of(name: bytes, status: os.stat_result) -> Entry | None:
@@ -141,27 +154,36 @@ def entry_of(name: bytes, status: os.stat_result) -> Entry | None:
     return entry
 
 
-def read_xattrs(where: bytes | int) -> Mapping[str, bytes]:
-    """All extended attributes that this process may read; `where` is a path (not followed) or an open file."""
+def read_xattrs(where: bytes | int) -> tuple[Mapping[str, bytes], Unread]:
+    """All extended attributes that this process may read, and which it may not; `where` is a path (not followed) or
+    an open file. Raises OSError where the storage fails or nothing is there any more."""
     follow = isinstance(where, int)
     try:
         names = os.listxattr(where, follow_symlinks=follow)
     except OSError as error:
-        if error.errno in (errno.ENOTSUP, errno.EPERM, errno.EACCES):
-            return _NO_XATTRS
+        if error.errno == errno.ENOTSUP:
+            # A file system without attributes.
+            return _NO_XATTRS, _ALL_READ
+        if error.errno in _UNREAD_ERRORS:
+            return _NO_XATTRS, [("", error.errno)]
         raise
     if not names:
-        return _NO_XATTRS
+        return _NO_XATTRS, _ALL_READ
     found: dict[str, bytes] = {}
+    unread: list[tuple[str, int]] = []
     for name in names:
         if name in _FOREIGN_XATTRS:
             continue
         try:
             found[name] = os.getxattr(where, name, follow_symlinks=follow)
         except OSError as error:
-            if error.errno not in (errno.ENODATA, errno.EPERM, errno.EACCES, errno.ENOTSUP):
+            if error.errno == errno.ENODATA and name not in os.listxattr(where, follow_symlinks=follow):
+                # It was removed in between.
+                continue
+            if error.errno not in _UNREAD_ERRORS:
                 raise
-    return found
+            unread.append((name, error.errno))
+    return found, unread or _ALL_READ
 
 
 def apply_metadata(
@@ -177,7 +199,7 @@ def apply_metadata(
     owner = _OWN if new else (current.st_uid, current.st_gid) if current is not None else None
     if owner != (entry.uid, entry.gid):
         _set_owner(where, entry, follow=follow)
-    present = _NO_XATTRS if new else read_xattrs(where)
+    present = _NO_XATTRS if new else read_xattrs(where)[0]
     if present or entry.xattrs:
         _set_xattrs(where, entry, present, follow=follow, users=True)
     if entry.kind != SYMLINK:

@@ -8,7 +8,7 @@ import stat
 from typing import Any
 
 from mover.crypto import VolumeKeys
-from mover.entries import DIRECTORY, FILE, UNSTABLE, Entry, entry_equal
+from mover.entries import DIRECTORY, FILE, UNREAD, UNSTABLE, Entry, entry_equal
 from mover.errors import IntegrityError
 from mover.journal import Cursor, JournalReader, list_runs, read_manifest
 from mover.links import LinkTable
@@ -27,7 +27,7 @@ def same_file(status: os.stat_result, entry: Entry) -> bool:
     """Whether a journal's file is the one that `status` describes, unwritten since."""
     return (
         entry.kind == FILE
-        and not entry.flags & UNSTABLE
+        and not entry.flags & (UNSTABLE | UNREAD)
         and (entry.size, entry.mtime, entry.ctime, entry.inode)
         == (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
         and (entry.mode, entry.uid, entry.gid) == (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)

@@ -32,6 +32,8 @@ ALL_LINES = 50_000
 MOST_USERS = 5
 RESULT = ("digest", "files", "bytes", "newest", "changed", "listed")
 CHANGING = "Files changed while they were read. Verify again when the application is quiet."
+# What a reader calls an entry with an attribute that it could not read.
+UNREAD = "xattr-unread"
 NOT_LISTED = "Which files differ is not known: the log of their reader was not complete."
 
 
@@ -238,14 +240,31 @@ class Readers:
             self._end(row, Verdict.UNREADABLE, why)
 
     def _end(self, row: VolumeVerification, verdict: Verdict, reason: str) -> None:
-        row.status, row.reason, row.finished_at = verdict, reason, timezone.now()
+        row.status, row.finished_at = verdict, timezone.now()
+        row.reason = " ".join([*filter(None, [reason]), *not_compared(row)])
+        same = f"{row}: the same on both sides ({row.source.get('files')} files, read anew)"
         said = {
-            Verdict.SAME: f"{row}: the same on both sides ({row.source.get('files')} files, read anew)",
+            Verdict.SAME: ". ".join([same, *not_compared(row)]),
             Verdict.DIFFERENT: f"{row}: {differs(row)}",
             Verdict.UNREADABLE: f"{row} could not be read: {reason}",
         }[verdict]
         regarding = f"PersistentVolumeClaim {row}"
         self.said.append(Said(f"Volume{verdict.value}", said, warning=verdict != Verdict.SAME, regarding=regarding))
+
+
+def not_compared(row: VolumeVerification) -> list[str]:
+    """In words whose attributes a reader could not read, so that a difference there would not have shown."""
+    return [
+        f"Attributes of {each['count']} entries on the {side}{_such_as(each)} could not be read and were not compared."
+        for side in SIDES
+        for each in row.of(side).get("changed") or ()
+        if each["what"] == UNREAD
+    ]
+
+
+def _such_as(counted: Object) -> str:
+    # A last word that became too long has no examples.
+    return f", such as {counted['example']}," if counted.get("example") else ""
 
 
 def differs(row: VolumeVerification) -> str:

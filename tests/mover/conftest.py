@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,10 +76,20 @@ class Bench:
     def start(self, command: str, path: Path | None = None, **options: Any) -> subprocess.Popen[str]:
         """Start a command as a process, as a pod would."""
         changed: Mapping[str, str] = options.pop("environment", {})
+        within: Sequence[str] = options.pop("within", ())
         # Without its capabilities root is a user like any other.
         prefix = [] if options.pop("privileged", True) else ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
         more = options.pop("more", ())
-        arguments = [*prefix, sys.executable, "-m", "mover", command, *(["--path", str(path)] if path else []), *more]
+        arguments = [
+            *within,
+            *prefix,
+            sys.executable,
+            "-m",
+            "mover",
+            command,
+            *(["--path", str(path)] if path else []),
+            *more,
+        ]
         return subprocess.Popen(
             arguments,
             cwd=REPOSITORY,
