@@ -13,8 +13,8 @@ from clusters.addresses import AddressRefusedError, require_allowed
 from clusters.connections import connect
 from clusters.kube import checks, errors, kubeconfig
 from clusters.kube.checks import Check
+from clusters.kube.client import tls_context
 from clusters.kube.connection import Connection
-from clusters.kube.requests import tls_context
 from clusters.models import Cluster, ClusterPair
 from clusters.portworx import discovery as portworx_discovery
 from clusters.saving import keep, remove_unused, saving, usable_name

@@ -8,14 +8,12 @@ from contextlib import AbstractContextManager
 
 from clusters.kube import streams, watches
 from clusters.kube.discovery import Resource
-from clusters.kube.requests import FIELD_MANAGER, ApiConnection
+from clusters.kube.objects import ObjectsConnection
 from clusters.kube.streams import ExecResult, Forwarded
 from clusters.kube.watches import WatchEvent
 
-__all__ = ["FIELD_MANAGER", "Connection"]
 
-
-class Connection(ApiConnection):
+class Connection(ObjectsConnection):
     """One cluster, for any number of threads: requests, watches and streams. Every call raises KubeError."""
 
     def watch(

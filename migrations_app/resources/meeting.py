@@ -23,7 +23,7 @@ from typing import Any
 
 from clusters.kube.connection import Connection
 from clusters.kube.errors import RETRIABLE, Conflict, KubeError, Unauthorized, Untrusted
-from clusters.kube.requests import FIELD_MANAGER, Applied
+from clusters.kube.objects import FIELD_MANAGER, Applied
 from migrations_app.resources import ownership
 from migrations_app.resources.autoscaling import without_scaled
 from migrations_app.resources.belonging import GENERATED_ACCOUNTS

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from clusters.kube.requests import FIELD_MANAGER
+from clusters.kube.objects import FIELD_MANAGER
 from migrations_app.resources.marks import migration_of
 
 Object = dict[str, Any]

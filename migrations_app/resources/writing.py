@@ -6,7 +6,7 @@ from typing import Any
 
 from clusters.kube.connection import Connection
 from clusters.kube.errors import Invalid
-from clusters.kube.requests import Applied
+from clusters.kube.objects import Applied
 
 Object = dict[str, Any]
 # Lists with two items of the same key (an environment variable that is set twice, say) are stored when they come by

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from clusters.kube import errors, requests
-from clusters.kube.connection import FIELD_MANAGER, Connection
+from clusters.kube.connection import Connection
 from clusters.kube.kubeconfig import Kubeconfig
+from clusters.kube.objects import FIELD_MANAGER
 from demo.cluster import certificates
 from demo.cluster.server import ClusterHandle
 from tests.kube.conftest import Misbehaving, with_token

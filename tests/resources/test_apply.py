@@ -14,7 +14,7 @@ from clusters.kube import kubeconfig
 from clusters.kube.connection import Connection
 from clusters.kube.discovery import Resource
 from clusters.kube.errors import KubeError, NotFound, Unauthorized, Unavailable, Unreachable
-from clusters.kube.requests import Applied
+from clusters.kube.objects import Applied
 from demo.cluster.server import ClusterHandle
 from migrations_app.resources.apply import Result, apply, apply_one, conflicts
 from migrations_app.resources.marks import MIGRATION_LABEL
