@@ -11,6 +11,7 @@ import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -27,6 +28,13 @@ Object = dict[str, Any]
 PREFIX = replaying.PREFIX
 # Given by the application's authors, so that they are on the source too.
 OWN_MARKS = {"skip-modify-resource"}
+ENDPOINTS = "mysql"
+LOST = (
+    ("configmaps", "owned-by-cr"),
+    ("ingresses.networking.k8s.io", "wp"),
+    ("routes.route.openshift.io", "wp"),
+)
+KEPT_METADATA = ("name", "namespace", "labels", "annotations", "ownerReferences", "finalizers")
 RESOURCE_FIELDS = ("group", "version", "kind", "namespace", "name", "status", "reason", "transformedBy")
 
 
@@ -103,14 +111,60 @@ def volumes(migration: Object) -> list[Object]:
     return [{**each, "bytesTotal": 0} for each in migration["status"]["volumes"] or ()]
 
 
+@dataclass(frozen=True)
+class Arrived:
+    """The first migration, what Stork told of it, and what was on the destination when it had ended."""
+
+    migration: Object
+    told: set[str]
+    objects: dict[tuple[str, str, str], Object]
+
+
 @pytest.fixture(scope="module")
-def stopped(replayed: Mapping[str, ClusterHandle]) -> Object:
-    """The first migration: no volumes, applications stopped."""
-    return replay(replayed["dev"], "m1")
+def stopped(replayed: Mapping[str, ClusterHandle]) -> Arrived:
+    """The first migration, before any other: no volumes, applications stopped."""
+    dev, prod = replayed["dev"], replayed["prod"]
+    migration = replay(dev, "m1")
+    # Stork brings the Secret of an account's token as well, and the destination's controller deletes it.
+    behind = _left_behind()
+    hand.until(lambda: not behind & (objects := _everything(prod)).keys() and objects)
+    told = {text for *_, text in hand.events(dev, "cmsmigration")}
+    return Arrived(migration, told, _everything(prod))
 
 
-def test_resources_with_stopped_applications(replayed: Mapping[str, ClusterHandle], stopped: Object) -> None:
-    over, was = stopped, recorded("m1")
+@pytest.fixture
+def unannotated(replayed: Mapping[str, ClusterHandle], stopped: Arrived) -> Iterator[Mapping[str, ClusterHandle]]:
+    """In the recording the controller's Endpoints had lost their annotations after the first migration, and so were
+    taken along from then on, to where the destination's controller has its own."""
+    dev, prod = replayed["dev"], replayed["prod"]
+    before = dev.call(lambda api: api.get("endpoints", "cms", ENDPOINTS))
+    bare = {**before, "metadata": {**before["metadata"], "annotations": {}}}
+    dev.call(lambda api: api.update("endpoints", bare))
+    there = prod.call(lambda api: api.get("endpoints", "cms", ENDPOINTS))
+    if PREFIX + "migrated" in (there["metadata"].get("annotations") or {}):
+        prod.call(lambda api: api.delete("endpoints", "cms", ENDPOINTS))
+        hand.until(lambda: prod.call(lambda api: api.get("endpoints", "cms", ENDPOINTS)))
+    yield replayed
+    now = dev.call(lambda api: api.get("endpoints", "cms", ENDPOINTS))
+    now["metadata"]["annotations"] = before["metadata"]["annotations"]
+    dev.call(lambda api: api.update("endpoints", now))
+
+
+@pytest.fixture
+def lost(unannotated: Mapping[str, ClusterHandle]) -> Iterator[Mapping[str, ClusterHandle]]:
+    """What the recording's author deleted on the source between the runs is gone, and comes back afterwards."""
+    dev = unannotated["dev"]
+    kept = [(resource, dev.call(lambda api, at=(resource, "cms", name): api.get(*at))) for resource, name in LOST]
+    for resource, name in LOST:
+        dev.call(lambda api, at=(resource, "cms", name): api.delete(*at))
+    yield unannotated
+    for resource, obj in kept:
+        given = {key: value for key, value in obj["metadata"].items() if key in KEPT_METADATA}
+        dev.call(lambda api, at=(resource, {**obj, "metadata": given}): api.create(*at))
+
+
+def test_resources_with_stopped_applications(stopped: Arrived) -> None:
+    over, was = stopped.migration, recorded("m1")
     assert over["spec"] == was["spec"]
     assert resources(over) == resources(was)
     assert volumes(over) == volumes(was)
@@ -121,7 +175,7 @@ def test_resources_with_stopped_applications(replayed: Mapping[str, ClusterHandl
         if field != "elapsedTimeForResourceMigration":
             assert status["summary"][field] == then["summary"][field], field
     assert over["metadata"]["finalizers"] == was["metadata"]["finalizers"]
-    told = {text for *_, text in hand.events(replayed["dev"], "cmsmigration")}
+    told = stopped.told
     lines = (replaying.RECORDINGS / "m1-events.txt").read_text().splitlines()[1:]
     then = {line.split(None, 4)[4] for line in lines}
     # Which other resources come first, and so get events of their own, is chance.
@@ -130,9 +184,7 @@ def test_resources_with_stopped_applications(replayed: Mapping[str, ClusterHandl
     assert sum(each.startswith("(combined from similar events): ") for each in told) == 1
 
 
-@pytest.mark.usefixtures("stopped")
-def test_what_arrives(replayed: Mapping[str, ClusterHandle]) -> None:
-    prod = replayed["prod"]
+def test_what_arrives(stopped: Arrived) -> None:
     seen = 0
     problems = []
     for was in replaying.objects("m1-dest.json"):
@@ -142,11 +194,7 @@ def test_what_arrives(replayed: Mapping[str, ClusterHandle]) -> None:
         if was["kind"] == "ReplicaSet" and was["metadata"].get("ownerReferences"):
             continue
         kind, namespace, name = replaying.key(was)
-        info = prod.api.registry.by_kind(was["apiVersion"], kind)
-        assert info is not None, was
-        resource = info.name
-        found = prod.call(lambda api, at=(resource, namespace or None, name): api.get(*at))
-        found = {**found, "kind": kind, "apiVersion": was["apiVersion"]}
+        found = {**stopped.objects[kind, namespace, name], "kind": kind, "apiVersion": was["apiVersion"]}
         lines = replaying.changes(replaying.comparable(was), replaying.comparable(found))
         problems += [f"{kind} {namespace}/{name}{line}" for line in lines]
         seen += 1
@@ -161,25 +209,26 @@ def _listed(heading: str, following: str) -> list[tuple[str, str, str]]:
     return [ast.literal_eval(line.strip()) for line in section.splitlines()]
 
 
-def _there(cluster: ClusterHandle, key: tuple[str, str, str]) -> Object | None:
-    kind, namespace, name = key
-    found = [info for info in cluster.api.registry.preferred() if info.kind == kind]
-    for info in found:
-        with contextlib.suppress(APIError):
-            return cluster.call(lambda api, info=info: api.get(info.name, namespace or None, name))
-    return None
-
-
-@pytest.mark.usefixtures("stopped")
-def test_what_stays_behind_and_what_is_marked(replayed: Mapping[str, ClusterHandle]) -> None:
-    """The recorded difference: which objects are on one side only, and which marks of Stork's the others have."""
-    prod = replayed["prod"]
+def _left_behind() -> set[tuple[str, str, str]]:
+    """What only the recorded source has. Pods have names of chance, and Stork's definitions are on both sides here."""
     behind = _listed("only in source", "only in destination")
-    # Pods have names of chance, and Stork's own definitions are on both sides here.
-    asked = [key for key in behind if key[0] != "Pod" and not key[2].endswith(hand.STORK)]
-    assert len(asked) > 10
-    # Stork brings the Secret of an account's token as well, and the destination's controller deletes it.
-    hand.until(lambda: not [key for key in asked if _there(prod, key) is not None])
+    return {key for key in behind if key[0] != "Pod" and not key[2].endswith(hand.STORK)}
+
+
+def _everything(cluster: ClusterHandle) -> dict[tuple[str, str, str], Object]:
+    """Every object of the cluster by kind, namespace and name."""
+    found = {}
+    for info in cluster.api.registry.preferred():
+        with contextlib.suppress(APIError):
+            for each in cluster.call(lambda api, name=info.name: api.list(name)):
+                found[info.kind, each["metadata"].get("namespace", ""), each["metadata"]["name"]] = each
+    return found
+
+
+def test_what_stays_behind_and_what_is_marked(stopped: Arrived) -> None:
+    """The recorded difference: which objects are on one side only, and which marks of Stork's the others have."""
+    assert len(_left_behind()) > 10
+    assert not _left_behind() & stopped.objects.keys()
     # A class that somebody had made there.
     assert _listed("only in destination", "in both") == [("StorageClass", "", "other")]
     seen = 0
@@ -188,7 +237,7 @@ def test_what_stays_behind_and_what_is_marked(replayed: Mapping[str, ClusterHand
         if found is None or not (marks := ast.literal_eval(found[2])):
             continue
         key = ast.literal_eval(found[1])
-        obj = _there(prod, key)
+        obj = stopped.objects.get(key)
         # A copy that the Deployment controller makes has its Deployment's marks, and a name of its own.
         if obj is None and key[0] == "ReplicaSet":
             continue
@@ -209,6 +258,7 @@ def numbered(found: list[tuple[str, str, int, str]]) -> set[tuple[str, str, int,
     return shown
 
 
+@pytest.mark.usefixtures("stopped")
 def test_only_volumes(replayed: Mapping[str, ClusterHandle]) -> None:
     over, was = replay(replayed["dev"], "m7"), recorded("m7")
     assert over["spec"] == was["spec"]
@@ -220,43 +270,18 @@ def test_only_volumes(replayed: Mapping[str, ClusterHandle]) -> None:
     assert numbered(hand.events(replayed["dev"], "m7")) == numbered(replaying.events("m7-events.txt"))
 
 
-ENDPOINTS = "mysql"
-
-
-def _without_annotations(api: Any) -> None:
-    """In the recording the controller's Endpoints had lost their annotations by then, and so were taken along."""
-    found = api.get("endpoints", "cms", ENDPOINTS)
-    found["metadata"].pop("annotations", None)
-    api.update("endpoints", found)
-
-
-def test_selected_by_label(replayed: Mapping[str, ClusterHandle]) -> None:
-    replayed["dev"].call(_without_annotations)
-    over, was = replay(replayed["dev"], "m4"), recorded("m4")
+def test_selected_by_label(unannotated: Mapping[str, ClusterHandle]) -> None:
+    over, was = replay(unannotated["dev"], "m4"), recorded("m4")
     assert over["spec"] == was["spec"]
     assert resources(over) == resources(was)
     assert volumes(over) == volumes(was)
     assert over["status"]["status"] == was["status"]["status"] == "PartialSuccess"
     assert over["status"]["summary"]["numOfMigratedResources"] == was["status"]["summary"]["numOfMigratedResources"]
-    assert numbered(hand.events(replayed["dev"], "m4")) == numbered(replaying.events("m4-events.txt"))
+    assert numbered(hand.events(unannotated["dev"], "m4")) == numbered(replaying.events("m4-events.txt"))
 
 
-def _lose(api: Any) -> None:
-    """What the recording's author deleted between the runs."""
-    for resource, name in (
-        ("configmaps", "owned-by-cr"),
-        ("ingresses.networking.k8s.io", "wp"),
-        ("routes.route.openshift.io", "wp"),
-    ):
-        with contextlib.suppress(APIError):
-            api.delete(resource, "cms", name)
-
-
-@pytest.mark.usefixtures("stopped")
-def test_purged(replayed: Mapping[str, ClusterHandle]) -> None:
-    dev, prod = replayed["dev"], replayed["prod"]
-    dev.call(_without_annotations)
-    dev.call(_lose)
+def test_purged(lost: Mapping[str, ClusterHandle]) -> None:
+    dev, prod = lost["dev"], lost["prod"]
     over, was = replay(dev, "m3"), recorded("m3")
     address = prod.call(lambda api: api.get("services", "cms", "pinned"))["spec"]["clusterIP"]
     assert {repr(each).replace(address, "10.96.88.1") for each in resources(over)} == {
@@ -307,12 +332,9 @@ def transformation(dev: ClusterHandle, name: str, specs: str) -> Object:
     return over
 
 
-@pytest.mark.usefixtures("stopped")
-def test_transformation_that_works(replayed: Mapping[str, ClusterHandle]) -> None:
+def test_transformation_that_works(lost: Mapping[str, ClusterHandle]) -> None:
     """It is carried out where Stork has no preparation of its own for the kind, and silently not elsewhere."""
-    dev, prod = replayed["dev"], replayed["prod"]
-    dev.call(_without_annotations)
-    dev.call(_lose)
+    dev, prod = lost["dev"], lost["prod"]
     tried = transformation(dev, "t2", WORKING)["status"]
     assert (tried["status"], {each["kind"] for each in tried["resources"]}) == ("Ready", {"ConfigMap", "Deployment"})
     over, was = replay(dev, "m9b"), recorded("m9b")
@@ -346,6 +368,7 @@ def test_transformation_that_works(replayed: Mapping[str, ClusterHandle]) -> Non
     assert "moved" not in prod.call(lambda api: api.get("deployments.apps", "cms", "mysql"))["metadata"]["labels"]
 
 
+@pytest.mark.usefixtures("stopped")
 def test_transformation_that_failed(replayed: Mapping[str, ClusterHandle]) -> None:
     """Its trial is in the source, where a node port is given away already; such a Migration stays blank for ever."""
     dev = replayed["dev"]
