@@ -71,6 +71,12 @@ def volumes_of(
     return found
 
 
+def objects_of(cluster: Cluster, namespace: str) -> volumes.Objects:
+    """What is in the namespace, as `oc get all` shows it. Raises Refusal where there is none, and Unavailable."""
+    with _asked(cluster) as connection:
+        return volumes.objects(connection, namespace)
+
+
 def _inspected(connection: Connection, claims: list[Claim]) -> tuple[str, str]:
     """Add the facts to the claims; what keeps Portworx from telling them and what to do, empty where nothing does."""
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
@@ -110,6 +111,17 @@ class CredentialsSerializer(serializers.Serializer[Any]):
     credentials = CredentialSerializer(many=True)
 
 
+class ObjectLineSerializer(serializers.Serializer[Any]):
+    kind = serializers.CharField()
+    name = serializers.CharField()
+    state = serializers.CharField(allow_blank=True, help_text="What `oc get all` shows first of it.")
+
+
+class ObjectsSerializer(serializers.Serializer[Any]):
+    objects = ObjectLineSerializer(many=True)
+    unreadable = serializers.ListField(child=serializers.CharField(), help_text="Kinds that may not be listed.")
+
+
 class AsksPortworx(TeamOwnedViewSet):
     """Mixin for the API of clusters."""
 
@@ -141,6 +153,19 @@ class AsksPortworx(TeamOwnedViewSet):
                 "results": list(found.page),
             }
         )
+
+    @extend_schema(
+        responses=ObjectsSerializer, filters=False, parameters=[OpenApiParameter("namespace", str, required=True)]
+    )
+    @action(detail=True, pagination_class=None)
+    def objects(self, request: Request, pk: str) -> Response:
+        """What is in a namespace now, as `oc get all` shows it: a line for each object."""
+        cluster = self.object_for(Action.OPERATE)
+        namespace = request.query_params.get("namespace", "")
+        if not namespace:
+            raise serializers.ValidationError({"namespace": [_("Give a namespace.")]})
+        found = storage.objects_of(cluster, namespace)
+        return Response({"objects": found.rows, "unreadable": found.unreadable})
 
     @extend_schema(responses=CredentialsSerializer, filters=False)
     @action(detail=True, pagination_class=None)

@@ -229,14 +229,18 @@ def page_of(client: kubernetes.client.ApiClient) -> bytes:
     """What the WordPress pod answers to a browser, or nothing where none runs."""
     core = kubernetes.client.CoreV1Api(client)
     pods = [
-        pod.metadata.name
+        str(pod.metadata.name)
         for pod in core.list_namespaced_pod(NAMESPACE, label_selector="app=wordpress").items
         if pod.status and pod.status.phase == "Running" and pod.metadata
     ]
-    if not pods:
-        return b""
-    forward = portforward(core.connect_get_namespaced_pod_portforward, pods[0], NAMESPACE, ports="80")
-    connection = forward.socket(80)
+    return page_at(client, pods[0], 80) if pods else b""
+
+
+def page_at(client: kubernetes.client.ApiClient, pod: str, port: int) -> bytes:
+    """What a pod of the namespace answers to a browser on that port, by port-forward."""
+    core = kubernetes.client.CoreV1Api(client)
+    forward = portforward(core.connect_get_namespaced_pod_portforward, pod, NAMESPACE, ports=str(port))
+    connection = forward.socket(port)
     connection.settimeout(30)
     connection.sendall(b"GET / HTTP/1.1\r\nHost: wordpress\r\nConnection: close\r\n\r\n")
     answer = b""

@@ -116,6 +116,7 @@ RULES = [
     Rule("GET", "/clusters/{source}/storage-classes/", None, VIEW),
     # The clusters do not answer here.
     Rule("GET", "/clusters/{source}/volumes/?namespace=cms", None, refused(OPERATE)),
+    Rule("GET", "/clusters/{source}/objects/?namespace=cms", None, refused(OPERATE)),
     Rule("GET", "/clusters/{source}/credentials/", None, refused(OPERATE)),
     Rule("GET", "/clusters/{source}/cluster-pairs/", None, refused(OPERATE)),
     Rule("POST", "/clusters/{source}/cluster-pairs/", IMPORTED, refused(ADMINISTER)),

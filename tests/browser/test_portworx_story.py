@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import kubernetes
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from demo.check import page_at
 from demo.estate.sites import SITES
 from demo.portworx.storage import VERSION, storage_of
 from demo.trees import differences
@@ -212,6 +214,53 @@ def read_stork(page: Page, begun: Beginning) -> None:
     described.check_description(text.rstrip("\n"), pair="prodcluster", namespace="cms", volumes=volumes)
 
 
+def read_prod(page: Page, begun: Beginning) -> None:
+    """Row 13: the same pods, services, deployments, replica sets and route on prod, running, as the page tells it."""
+    page.get_by_role("link", name="cms on prod now").click()
+    objects = page.get_by_role("table", name="Objects")
+
+    def line(kind: str, name: str) -> Locator:
+        """Its row; names of pods and replica sets go on after it."""
+        cells = page.get_by_role("rowheader", name=re.compile(rf"^{name}\b"))
+        return objects.get_by_role("row").filter(has=page.get_by_role("cell", name=kind, exact=True)).filter(has=cells)
+
+    for name in ("mysql", "wordpress"):
+        expect(line("Pod", name)).to_contain_text("Running, 1/1 ready on ip-")
+        expect(line("Pod", name)).to_contain_text("us-west-2.compute.internal")
+        expect(line("Deployment", name)).to_contain_text("1/1 ready")
+        expect(line("ReplicaSet", name)).to_contain_text("1/1 ready")
+        expect(line("Service", name)).to_contain_text("ClusterIP")
+    expect(line("Route", "wp")).to_be_visible()
+    for claim in nine.CLAIMS:
+        row = page.get_by_role("table", name="Volumes").locator("tr", has_text=claim)
+        expect(row).to_contain_text("us-west-2.compute.internal")
+    site = line("Pod", "wordpress").get_by_role("rowheader").inner_text()
+    page.go_back()
+    open_site(page, begun, site)
+
+
+def open_site(page: Page, begun: Beginning, pod: str) -> None:
+    """Row 14: the command that the page gives, with the pod that it named, shows the site."""
+    page.get_by_role("heading", name="The same by hand").click()
+    command = page.get_by_text("oc --context prod port-forward")
+    expect(command).to_be_visible()
+    found = re.search(r"port-forward -n cms <pod> \d+:(\d+)", command.inner_text())
+    assert found is not None
+    answers = [
+        page_at(kubernetes.config.new_client_from_config_dict(cluster.kubeconfig), name, int(found[1]))
+        for cluster, name in ((begun.dev, wordpress_of(begun)), (begun.prod, pod))
+    ]
+    heads, contents = zip(*(answer.split(b"\r\n\r\n", 1) for answer in answers), strict=True)
+    assert [head.split(b"\r\n")[0] for head in heads] == [b"HTTP/1.1 200 OK"] * 2
+    assert contents[0] == contents[1] != b""
+
+
+def wordpress_of(begun: Beginning) -> str:
+    """The pod that serves the site on dev."""
+    pods = begun.dev.call(lambda api: api.list("pods", "cms"))
+    return next(str(each["metadata"]["name"]) for each in pods if each["metadata"]["name"].startswith("wordpress-"))
+
+
 def read_history(page: Page) -> None:
     """Who did what."""
     page.get_by_role("link", name="History").click()
@@ -256,8 +305,10 @@ def test_a_person_sets_portworx_up_and_moves_the_cms(browser: Browser, begun: Be
     plan_and_migrate(page)
     follow(page)
     read_stork(page, begun)
+    page.go_back()
+    read_prod(page, begun)
     read_history(page)
-    # 13 and 14: it is all there and runs; the site's content is what the volumes hold.
+    # What the page said, seen with other eyes.
     for each in begun.prod.call(lambda api: api.list("deployments.apps", "cms")):
         assert each["status"]["readyReplicas"] == 1
     for claim in nine.CLAIMS:

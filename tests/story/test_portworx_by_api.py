@@ -209,6 +209,21 @@ def test_the_story_from_nothing_by_the_api(begun: Beginning) -> None:
         assert each["status"]["readyReplicas"] == each["spec"]["replicas"] == 1
     for claim in nine.CLAIMS:
         assert not differences(dev.volume_path("cms", claim), prod.volume_path("cms", claim))
+    # And as the API says it, of both.
+    lines = {
+        name: api.call("GET", f"/clusters/{row['id']}/objects/?namespace=cms")["objects"] for name, row in rows.items()
+    }
+    for objects in lines.values():
+        named = {(each["kind"], each["name"]): each["state"] for each in objects}
+        for name in ("mysql", "wordpress"):
+            assert named["Deployment", name] == "1/1 ready"
+            assert named["Service", name].startswith("ClusterIP ")
+            (pod,) = (state for (kind, pod), state in named.items() if kind == "Pod" and pod.startswith(f"{name}-"))
+            assert pod.startswith("Running, 1/1 ready on ip-")
+            assert any(kind == "ReplicaSet" and other.startswith(f"{name}-") for kind, other in named)
+        assert named["Route", "wp"]
+    there = api.call("GET", f"/clusters/{rows['prod']['id']}/volumes/?namespace=cms")["results"]
+    assert {each["volume"]["attached_to"].split(".", 1)[1] for each in there} == {"us-west-2.compute.internal"}
 
     # 14: the site answers with its content.
     answers = [
