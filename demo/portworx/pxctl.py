@@ -87,7 +87,7 @@ async def _answer(place: Place, arguments: list[str]) -> Answer:
             found = [_volume(local, name) for name in names]
             return "\n\n".join(_inspected(each) for each in found), found
         case ["credentials" | "cred", "create" | "c", name]:
-            return await _create_credentials(local, name, flags)
+            return await _create_credentials(place, local, name, flags)
         case ["credentials" | "cred", "list" | "l"]:
             return _credentials(local)
         case ["credentials" | "cred", "validate" | "v", name]:
@@ -379,19 +379,26 @@ def _inspected(volume: Object) -> str:
 NEEDED = {
     "s3": ("s3-access-key", "s3-secret-key", "s3-region", "s3-endpoint"),
     "azure": ("azure-account-name", "azure-account-key"),
+    "google": ("google-project-id", "google-json-key-file"),
 }
 
 
-async def _create_credentials(local: Storage, name: str, flags: dict[str, str]) -> Answer:
+async def _create_credentials(place: Place, local: Storage, name: str, flags: dict[str, str]) -> Answer:
     provider = flags.get("provider", "")
     if provider not in NEEDED:
-        raise UsageError("Failed to create credential: only the providers s3 and azure are served here")
+        raise UsageError("Failed to create credential: unknown provider")
     missing = [each for each in NEEDED[provider] if not flags.get(each)]
     if missing:
         raise UsageError(f"Failed to create credential: missing --{missing[0]}")
     credential: Object = {"name": name, "provider": provider, "bucket": flags.get("bucket", "")}
     if provider == "azure":
         credential |= {"account": flags["azure-account-name"], "account_key": flags["azure-account-key"]}
+    elif provider == "google":
+        path = place.path(flags["google-json-key-file"])
+        if not path.is_file():
+            name_of_file = flags["google-json-key-file"]
+            raise StorageError(f"Failed to create credential: open {name_of_file}: no such file or directory")
+        credential |= {"account": flags["google-project-id"], "account_key": path.read_text()}
     else:
         credential |= {
             "access_key": flags["s3-access-key"],
@@ -407,17 +414,23 @@ async def _create_credentials(local: Storage, name: str, flags: dict[str, str]) 
 def _credentials(local: Storage) -> Answer:
     found = local.credentials
     s3 = [["UUID", "NAME", "REGION", "ENDPOINT", "ACCESS KEY", "SSL ENABLED", "ENCRYPTION"]]
-    azure = [["UUID", "NAME", "ACCOUNT NAME", "ENCRYPTION", "BUCKET"]]
+    foreign = {
+        "azure": [["UUID", "NAME", "ACCOUNT NAME", "ENCRYPTION", "BUCKET"]],
+        "google": [["UUID", "NAME", "PROJECT ID", "ENCRYPTION", "BUCKET"]],
+    }
     for each in found:
-        if each["provider"] == "azure":
-            azure.append([each["id"], each["name"], each["account"], "false", each["bucket"] or "<nil>"])
+        if each["provider"] in foreign:
+            row = [each["id"], each["name"], each["account"], "false", each["bucket"] or "<nil>"]
+            foreign[each["provider"]].append(row)
             continue
         ssl = "false" if storage.endpoint_url(each).startswith("http://") else "true"
         s3.append([each["id"], each["name"], each["region"], each["endpoint"], each["access_key"], ssl, "false"])
     secret = ("secret_key", "account_key")
     shown = [{key: value for key, value in each.items() if key not in secret} for each in found]
     blocks = [
-        f"\n{title} Credentials\n{_rows(rows)}" for title, rows in (("S3", s3), ("Azure", azure)) if len(rows) > 1
+        f"\n{title} Credentials\n{_rows(rows)}"
+        for title, rows in (("S3", s3), ("Google", foreign["google"]), ("Azure", foreign["azure"]))
+        if len(rows) > 1
     ]
     return "\n".join(blocks) or "No credentials found", shown
 

@@ -21,6 +21,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from demo.cluster.controllers.loop import find
+from demo.portworx import foreign
 from demo.portworx.pace import NETWORK_SECONDS
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ SERVICE = "portworx-service"
 BACKUP_LOCATIONS = "backuplocations.stork.libopenstorage.org"
 PORT = 9001
 VERSION = "3.5.0.0-7f2a1c4"
-# Azure, as far as Portworx asks it here: storage accounts and their keys. No real one is ever asked.
-AZURE_ACCOUNTS: dict[str, str] = {}
 
 
 class StorageError(Exception):
@@ -123,8 +122,8 @@ class Storage:
             "endpoint": values.get("endpoint", ""),
             "bucket": values.get("path", ""),
             "disable_ssl": values.get("disableSSL") == "true",
-            "account": values.get("storageAccountName", ""),
-            "account_key": values.get("storageAccountKey", ""),
+            "account": values.get("storageAccountName") or values.get("projectID", ""),
+            "account_key": values.get("storageAccountKey") or values.get("accountKey", ""),
         }
 
     def remove_credential(self, name: str) -> None:
@@ -288,11 +287,17 @@ def bucket_of(credential: Object) -> str:
     return str(chosen) if chosen else f"px-{hashlib.sha256(credential['name'].encode()).hexdigest()[:32]}"
 
 
+def s3_of(credential: Object) -> Object:
+    """The S3 credentials with which the bytes are kept. Raises StorageError where Azure or Google refuse."""
+    try:
+        return foreign.behind(credential)
+    except foreign.RefusedError as refusal:
+        raise StorageError(str(refusal)) from None
+
+
 def validate(credential: Object) -> None:
     """Whether the object store accepts the credentials, with a bucket to write to. Raises StorageError."""
-    if credential["provider"] == "azure":
-        _validate_azure(credential)
-        return
+    credential = s3_of(credential)
     store = client(credential)
     bucket = bucket_of(credential)
     try:
@@ -310,18 +315,3 @@ def validate(credential: Object) -> None:
         raise StorageError(f"{error.get('Code')}: {error.get('Message')}") from None
     except BotoCoreError as failure:
         raise StorageError(f"RequestError: send request failed caused by: {failure}") from None
-
-
-def _validate_azure(credential: Object) -> None:
-    """In the words of Azure's client for Go."""
-    account = credential["account"]
-    key = AZURE_ACCOUNTS.get(account)
-    if key is None:
-        host = f"{account}.blob.core.windows.net"
-        raise StorageError(f'Put "https://{host}/px-validate?restype=container": dial tcp: lookup {host}: no such host')
-    if key != credential["account_key"]:
-        raise StorageError(
-            "storage: service returned error: StatusCode=403, ErrorCode=AuthenticationFailed, ErrorMessage=Server"
-            " failed to authenticate the request. Make sure the value of Authorization header is formed correctly"
-            " including the signature."
-        )

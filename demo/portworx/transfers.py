@@ -75,7 +75,8 @@ class Transfer:
                         # A restored volume is the one that was taken, whatever was there before.
                         await asyncio.to_thread(_empty, folders[command])
                     arguments = [command, "--path", str(folders[command])]
-                    await self._move(arguments, _environment(credential, self._local.uuid, self.record))
+                    kept = storage.s3_of(credential)
+                    await self._move(arguments, _environment(kept, self._local.uuid, self.record))
             self._keep(stage="Done", status="Complete", bytes_done=self.record["bytes_total"])
         except StorageError as refusal:
             self._keep(status="Failed", error=str(refusal))
@@ -129,6 +130,7 @@ def _empty(folder: Path) -> None:
 
 
 def _environment(credential: Object, source: str, task: Object) -> dict[str, str]:
+    """What the mover is told; the credentials are of S3."""
     key = hashlib.sha256(f"{credential['secret_key']}:{source}".encode()).digest()
     return {
         "MOVER_S3_ENDPOINT": storage.endpoint_url(credential),

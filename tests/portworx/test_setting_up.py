@@ -11,12 +11,11 @@ import pytest
 from django.utils import timezone
 
 from audit.models import Entry
-from clusters import pair_services, store_services
+from clusters import pair_services
 from clusters.models import Cluster, ClusterPair, Engine, ObjectStore, PairingJob, PortworxPairing
 from clusters.pairing import jobs
 from clusters.portworx import credentials
 from demo.cluster.api import APIError
-from demo.portworx import storage
 from demo.portworx.storage import storage_of
 from teams.refusals import Refusal
 from tests.portworx.estate import Estate, states
@@ -263,32 +262,3 @@ def test_options_that_cannot_be_are_refused_by_name(estate: Estate, given: dict[
     with pytest.raises(Refusal) as refused:
         pair_services.update(estate.pair, portworx=given, by=estate.by)
     assert list(refused.value.errors) == [field]
-
-
-@pytest.mark.parametrize("with_location", [False, True])
-def test_a_store_of_azure_is_set_up_and_told_in_the_words_of_pxctl(
-    estate: Estate, monkeypatch: pytest.MonkeyPatch, with_location: bool
-) -> None:
-    monkeypatch.setitem(storage.AZURE_ACCOUNTS, "pwxtest", "right-canary")
-    blobs = store_services.add(
-        estate.pair.team,
-        name="blobs",
-        provider="azure",
-        account="pwxtest",
-        bucket="moves",
-        secret_access_key="wrong-canary",
-        by=estate.by,
-    )
-    pair_services.update(estate.pair, object_store=blobs, by=estate.by)
-    estate.change(with_backup_location=with_location)
-    # Stork tries again for minutes, and is watched as long.
-    pairing = estate.run(until=lambda pairing: "failure" in states(pairing).values())
-    step = estate.step("status" if with_location else "credentials-destination")
-    assert "AuthenticationFailed" in step["said"]
-    assert "canary" not in json.dumps(pairing.steps)
-    store_services.update(blobs, secret_access_key="right-canary", by=estate.by)
-    assert estate.run().is_ready
-    kept = [each["name"] for each in estate.dev.call(storage_of).credentials]
-    assert kept == ([] if with_location else [estate.credential])
-    assert set(states(estate.run(PairingJob.VALIDATE)).values()) == {"ok"}
-    assert set(states(estate.run(PairingJob.TEAR_DOWN, credentials=True)).values()) == {"ok"}

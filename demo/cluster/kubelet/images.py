@@ -52,6 +52,10 @@ class Terminal:
     def __init__(self, write: Callable[[int, bytes], Awaitable[None]], stdin: asyncio.StreamReader | None) -> None:
         self._write, self.stdin = write, stdin
 
+    def reading(self, stdin: asyncio.StreamReader | None) -> Terminal:
+        """The same with another input."""
+        return Terminal(self._write, stdin)
+
     async def out(self, text: str | bytes) -> None:
         """Write to stdout."""
         await self._write(1, text.encode() if isinstance(text, str) else text)

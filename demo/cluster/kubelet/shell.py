@@ -1,8 +1,8 @@
 """A very small shell for the scripts of small images (`sh -c "echo done; exit 3"`), inside the kubelet's process.
 
-It knows statements joined by `;`, `&&`, `||` and newlines, redirections to files and between the streams, and a handful
-of commands. It touches nothing but the container's volumes and scratch folder. What it does not know it says as a shell
-does: `sh: NAME: not found`.
+It knows statements joined by `;`, `&&`, `||`, `|` and newlines, `$(PROGRAM)`, redirections to files and between the
+streams, and the programs in programs.py. It touches nothing but the container's volumes and scratch folder. What it
+does not know it says as a shell does: `sh: NAME: not found`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ from pathlib import Path
 
 from demo.cluster.kubelet.images import Command, NoSuchProgram, Place, Terminal, image_of
 from demo.cluster.kubelet.logs import LogWriter
+from demo.cluster.kubelet.programs import PROGRAMS
 from demo.cluster.kubelet.runs import Exit
 
 SHELLS = ("sh", "/bin/sh", "bash", "/bin/bash", "ash", "/bin/ash")
 NOT_FOUND = 127
 # A script that only eats memory, as tests of the out-of-memory killer write it.
 _DOUBLING = re.compile(r"while (true|:); do (\w+)=\$\2\$\2; done")
-_OPERATORS = (";", "&&", "||", "&")
+_OPERATORS = (";", "&&", "||", "&", "|")
+_INNER = re.compile(r"\$\(([^()]*)\)")
 _REDIRECTIONS = (">", ">>", "<", ">&", "2>", "2>>", "2>&1", "1>&2")
 
 
@@ -94,12 +96,42 @@ async def run_script(place: Place, script: str, terminal: Terminal) -> int:
 
 async def _run_statements(place: Place, script: str, terminal: Terminal, code: int) -> int:
     previous = ";"
+    skipped = False
+    given = terminal.stdin
     for words, operator in _statements(script):
-        skipped = (previous == "&&" and code) or (previous == "||" and not code)
-        if not skipped:
-            code = await _run_statement(place, words, terminal, code)
+        if previous != "|":
+            skipped = bool((previous == "&&" and code) or (previous == "||" and not code))
+            given = terminal.stdin
+        if not skipped and operator == "|":
+            into = _Pipe(terminal, given)
+            code = await _run_statement(place, words, into.terminal, code)
+            given = into.reader()
+        elif not skipped:
+            code = await _run_statement(place, words, terminal.reading(given), code)
         previous = operator
     return code
+
+
+class _Pipe:
+    """What a statement writes, for the next to read; its errors go where they would have gone."""
+
+    def __init__(self, terminal: Terminal, stdin: asyncio.StreamReader | None) -> None:
+        self.written = bytearray()
+
+        async def write(stream: int, data: bytes) -> None:
+            if stream == 1:
+                self.written += data
+            else:
+                await terminal.err(data)
+
+        self.terminal = Terminal(write, stdin)
+
+    def reader(self) -> asyncio.StreamReader:
+        """It, once the statement has ended."""
+        found = asyncio.StreamReader()
+        found.feed_data(bytes(self.written))
+        found.feed_eof()
+        return found
 
 
 def _statements(script: str) -> list[tuple[list[str], str]]:
@@ -117,7 +149,7 @@ def _statements(script: str) -> list[tuple[list[str], str]]:
 
 
 async def _run_statement(place: Place, words: list[str], terminal: Terminal, last: int) -> int:
-    words = [_substitute(word, place.variables, last) for word in words]
+    words = [_substitute(await _with_inner(place, word, terminal), place.variables, last) for word in words]
     words, terminal, files = _redirected(place, words, terminal)
     while words and re.fullmatch(r"[A-Za-z_]\w*=.*", words[0]):
         name, _, value = words.pop(0).partition("=")
@@ -134,6 +166,15 @@ async def _run_statement(place: Place, words: list[str], terminal: Terminal, las
         with path.open("ab") as file:
             file.write(b"".join(parts))
     return code
+
+
+async def _with_inner(place: Place, word: str, terminal: Terminal) -> str:
+    """The word with what each `$(…)` in it prints."""
+    while found := _INNER.search(word):
+        inner = _Pipe(terminal, terminal.stdin)
+        await _run_statements(place, found[1], inner.terminal, 0)
+        word = word[: found.start()] + inner.written.decode(errors="replace").rstrip("\n") + word[found.end() :]
+    return word
 
 
 def _substitute(word: str, variables: dict[str, str], last: int) -> str:
@@ -184,82 +225,8 @@ def _program(place: Place, name: str) -> Command | None:
     return _COMMANDS.get(short) if known_place else None
 
 
-async def _echo(_: Place, words: list[str], terminal: Terminal) -> int:
-    silent = words[1:2] == ["-n"]
-    await terminal.out(" ".join(words[2 if silent else 1 :]) + ("" if silent else "\n"))
-    return 0
-
-
 async def _exit(_: Place, words: list[str], __: Terminal) -> int:
     raise _Ended(int(words[1]) if len(words) > 1 else 0)
-
-
-async def _true(*_: object) -> int:
-    return 0
-
-
-async def _false(*_: object) -> int:
-    return 1
-
-
-async def _sleep(_: Place, words: list[str], __: Terminal) -> int:
-    if words[1] == "infinity":
-        await asyncio.Event().wait()
-    await asyncio.sleep(float(words[1].removesuffix("s")))
-    return 0
-
-
-async def _cat(place: Place, words: list[str], terminal: Terminal) -> int:
-    if len(words) == 1:
-        while terminal.stdin is not None and (data := await terminal.stdin.read(65536)):
-            await terminal.out(data)
-        return 0
-    code = 0
-    for name in words[1:]:
-        path = place.path(name)
-        if path.is_file():
-            await terminal.out(path.read_bytes())
-        else:
-            await terminal.err(f"cat: can't open '{name}': No such file or directory\n")
-            code = 1
-    return code
-
-
-async def _ls(place: Place, words: list[str], terminal: Terminal) -> int:
-    names = [word for word in words[1:] if not word.startswith("-")] or ["/"]
-    for name in names:
-        path = place.path(name)
-        if not path.exists():
-            await terminal.err(f"ls: {name}: No such file or directory\n")
-            return 1
-        entries = sorted(each.name for each in path.iterdir()) if path.is_dir() else [name]
-        await terminal.out("".join(f"{entry}\n" for entry in entries))
-    return 0
-
-
-async def _mkdir(place: Place, words: list[str], _: Terminal) -> int:
-    for name in words[1:]:
-        if not name.startswith("-"):
-            place.path(name).mkdir(parents=True, exist_ok=True)
-    return 0
-
-
-async def _hostname(place: Place, _: list[str], terminal: Terminal) -> int:
-    await terminal.out(place.pod["spec"].get("hostname", place.pod["metadata"]["name"]) + "\n")
-    return 0
-
-
-async def _env(place: Place, _: list[str], terminal: Terminal) -> int:
-    await terminal.out("".join(f"{name}={value}\n" for name, value in place.variables.items()))
-    return 0
-
-
-async def _read(place: Place, words: list[str], terminal: Terminal) -> int:
-    """One line of the input into a variable, as `IFS= read -r NAME` does; 1 at the end of the input."""
-    line = (await terminal.stdin.readline()).decode(errors="replace") if terminal.stdin is not None else ""
-    for name in [word for word in words[1:] if not word.startswith("-")][:1]:
-        place.variables[name] = line.removesuffix("\n")
-    return 0 if line.endswith("\n") else 1
 
 
 async def _become(place: Place, words: list[str], terminal: Terminal) -> int:
@@ -271,27 +238,4 @@ async def _become(place: Place, words: list[str], terminal: Terminal) -> int:
     raise _Ended(await program(place, words[1:], terminal))
 
 
-async def _httpd(_: Place, words: list[str], __: Terminal) -> int:
-    """Whoever asks on its port is answered by the image's listeners; this is only the program being there."""
-    if "-f" in words:
-        await asyncio.Event().wait()
-    return 0
-
-
-_COMMANDS: dict[str, Command] = {
-    "echo": _echo,
-    "exit": _exit,
-    "read": _read,
-    "exec": _become,
-    "true": _true,
-    ":": _true,
-    "sync": _true,
-    "false": _false,
-    "sleep": _sleep,
-    "cat": _cat,
-    "ls": _ls,
-    "mkdir": _mkdir,
-    "hostname": _hostname,
-    "env": _env,
-    "httpd": _httpd,
-}
+_COMMANDS: dict[str, Command] = {**PROGRAMS, "exit": _exit, "exec": _become}
