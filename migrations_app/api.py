@@ -22,6 +22,7 @@ from rest_framework.response import Response
 
 from audit.actor import Actor
 from clusters.models import ClusterPair
+from clusters.translation import translated
 from migrations_app import events, idempotency, live, manifest, services
 from migrations_app.models import Migration, MigrationEvent, MigrationResource, MigrationVolume
 from migrations_app.spec_api import NAMES as SPEC_FIELDS
@@ -83,6 +84,9 @@ class PlanCheckSerializer(serializers.Serializer[Any]):
     why = serializers.CharField(allow_blank=True, help_text="What would happen.")
     remedy = serializers.CharField(allow_blank=True, help_text="What to do.")
     command = serializers.CharField(allow_blank=True, help_text="A shell command that does or shows it.")
+
+    def to_representation(self, instance: Any) -> Any:
+        return super().to_representation(translated(instance))
 
 
 class PlanSerializer(serializers.Serializer[Any]):

@@ -19,6 +19,7 @@ from django.utils.translation import pgettext_lazy
 
 from audit.models import Entry
 from clusters.models import Health
+from clusters.translation import translated
 from kubemotion_web.templatetags.icons import PATHS
 from migrations_app import services
 from migrations_app.events import FoldedEvent
@@ -28,6 +29,7 @@ from migrations_app.verifications import services as verifications
 from migrations_app.verifications.models import Verdict, VolumeVerification
 
 register = template.Library()
+register.filter("translated", translated)
 
 # Colour and icon; the word comes from the state itself, so that no meaning rests on colour alone.
 STATUS_LOOKS: dict[str, tuple[str, str]] = {

@@ -20,9 +20,10 @@ from clusters.connections import connect
 from clusters.kube import errors
 from clusters.kube.connection import Connection
 from clusters.models import Cluster, ClusterPair
+from clusters.texts import Text
 from migrations_app.engines import MigrationError, RetriableError
 from migrations_app.models import Migration
-from migrations_app.resources.preflight.facts import Facts
+from migrations_app.resources.preflight.facts import Facts, side_named
 
 KEEP_SECONDS = 300.0
 
@@ -54,8 +55,8 @@ class Side:
     cluster: Cluster
     role: str
 
-    def __str__(self) -> str:
-        return f"{self.role} cluster {self.cluster.name}"
+    def __str__(self) -> Text:
+        return side_named(self.role, self.cluster.name)
 
     def namespaces(self, migration: Migration) -> tuple[str, ...]:
         """The migration's namespaces as they are called on this side."""

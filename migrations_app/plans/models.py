@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from clusters.models import ClusterPair
+from clusters.translation import TextsField
 from migrations_app.leased import Leased
 from migrations_app.resources.selection import BY_NAME
 from migrations_app.resources.spec import Spec
@@ -67,7 +68,7 @@ class MigrationPlan(TeamOwned, Leased):
     objects_done = models.PositiveIntegerField(_("objects looked at"), default=0)
     # As in `engines.Plan`.
     claims = models.JSONField(_("claims"), default=list, blank=True)
-    checks = models.JSONField(_("checks"), default=list, blank=True)
+    checks = TextsField(_("checks"), default=list, blank=True)
     # Kind to count: all that is known of objects where another applies them (Stork).
     kinds = models.JSONField(_("objects by kind"), default=dict, blank=True)
     computed_at = models.DateTimeField(_("computed"), null=True, blank=True)

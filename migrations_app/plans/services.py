@@ -16,6 +16,8 @@ from django.utils.translation import gettext as _
 from audit.actor import Actor
 from audit.record import record
 from clusters.models import ClusterPair, Engine
+from clusters.texts import sentences
+from clusters.translation import translated
 from migrations_app import choices as choosing
 from migrations_app import services as migrations
 from migrations_app.engines import Plan
@@ -185,7 +187,7 @@ def obstacles(plan: MigrationPlan) -> list[str]:
         return [_("The plan could not be made: %(reason)s") % {"reason": plan.reason}]
     if plan.status != PlanStatus.READY:
         return [_("The plan is still being made.")]
-    return [f"{each['message']} {each.get('remedy', '')}".strip() for each in plan.failing_checks()]
+    return [translated(sentences(each["message"], each.get("remedy") or "")) for each in plan.failing_checks()]
 
 
 def migrate(plan: MigrationPlan, *, name: str = "", by: Actor) -> Migration:

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from audit.models import Entry
+from clusters.texts import said
 from migrations_app.engines.native.engine import NativeEngine
 from migrations_app.models import Migration
 from migrations_app.plans.models import MigrationPlan, PlannedAction
+from migrations_app.resources.preflight.result import Check
 from tests import factories
 from tests.api.conftest import Caller
 from tests.factories import Company
@@ -121,6 +123,16 @@ def test_the_checks_are_a_document(world: Company, alice: Caller) -> None:
     shown = alice.get(f"/plans/{world.plan.pk}/checks/").json()
     assert shown["pair"] == "dev-to-prod"
     assert [each["code"] for each in shown["checks"]] == ["storage-class", "quota"]
+
+
+def test_checks_and_obstacles_are_said_in_the_callers_language(world: Company, alice: Caller) -> None:
+    found = Check("namespaces", said("Namespaces")).failure(said("Wait until it is gone.")).to_dict()
+    MigrationPlan.objects.update(checks=[found])
+    at = f"/plans/{world.plan.pk}"
+    chinese = alice.call("GET", f"{at}/checks/", **{"accept-language": "zh-hans"}).json()["checks"][0]
+    assert (chinese["title"], chinese["message"]) == ("命名空间", "请等到它消失。")
+    assert alice.get(f"{at}/checks/").json()["checks"][0]["message"] == "Wait until it is gone."
+    assert alice.call("GET", f"{at}/", **{"accept-language": "zh-hans"}).json()["obstacles"] == ["请等到它消失。"]
 
 
 OBJECTS: list[dict[str, Any]] = [

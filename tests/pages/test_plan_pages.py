@@ -11,11 +11,14 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from clusters.texts import counted, said
 from migrations_app.engines import Contents, RetriableError
 from migrations_app.engines.native import planning
 from migrations_app.engines.native.engine import NativeEngine
 from migrations_app.models import Migration
 from migrations_app.plans.models import MigrationPlan, PlannedObject, PlanStatus, PlanStep
+from migrations_app.resources.preflight.facts import side_named
+from migrations_app.resources.preflight.result import Check
 from tests import factories
 
 HTMX = {"HTTP_HX_REQUEST": "true"}
@@ -57,6 +60,29 @@ def test_a_failing_check_disables_the_button_and_says_why(company: factories.Com
     said = alice.post(f"{at(company)}migrate/", follow=True).content.decode()
     assert not Migration.objects.filter(plan=company.plan).exists()
     assert "There is no room. Make some." in said
+
+
+def test_checks_are_said_in_the_readers_language_and_exported_in_english(
+    company: factories.Company, alice: Client
+) -> None:
+    side = side_named("destination", "prod")
+    check = Check("quota", said("Quotas of the destination's namespaces"))
+    found = check.failure(
+        counted(2, "What comes fits into {n} quota of the {destination}.",
+                "What comes fits into {n} quotas of the {destination}.", destination=side),
+        why=said("The pods would wait for ever."),
+        remedy=said("Wait until it is gone."),
+    )  # fmt: skip
+    MigrationPlan.objects.update(checks=[found.to_dict(), factories.PLAN_CHECKS[0]])
+    chinese = {"headers": {"accept-language": "zh-CN,zh;q=0.9"}}
+    page = shown(alice, at(company), **chinese)
+    for text in ("目标命名空间的配额", "迁移内容符合目标集群 prod 的 2 个配额。", "这些 Pod 会一直等待。"):
+        assert text in page
+    assert "目标集群 prod 的 2 个配额。请等到它消失。" in page[page.index('id="plan-obstacles"') :]
+    assert str(factories.PLAN_CHECKS[0]["message"]) in page, "of a row that knows its English only"
+    assert "fits into 2 quotas of the destination cluster prod." in shown(alice, at(company))
+    exported = alice.get(f"{at(company)}checks.json", **chinese).json()["checks"][0]
+    assert exported["message"] == "What comes fits into 2 quotas of the destination cluster prod."
 
 
 def test_the_tree_counts_by_kind_and_rows_come_when_a_kind_is_opened(company: factories.Company, alice: Client) -> None:

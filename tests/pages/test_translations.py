@@ -17,7 +17,7 @@ from tests import factories
 ROOT = Path(__file__).resolve().parents[2]
 COMPILED = ROOT / "locale/zh_Hans/LC_MESSAGES/django.mo"
 APPLICATIONS = ("kubemotion_web", "audit", "teams", "clusters", "migrations_app")
-MARKERS = {"_", "gettext", "gettext_lazy", "ngettext", "pgettext_lazy"}
+MARKERS = {"_", "gettext", "gettext_lazy", "ngettext", "pgettext_lazy", "said"}
 # What Django makes of a template's texts before they are extracted.
 IN_TEMPLATES = re.compile(r"""gettext\(u?('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")[,)]""")
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|\{\w*\}")
@@ -41,12 +41,19 @@ def translations() -> dict[str, str]:
 
 
 def in_code() -> Iterator[str]:
+    yield ", "
     for application in APPLICATIONS:
         for path in (ROOT / application).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in MARKERS:
-                    given = [each.value for each in node.args if isinstance(each, ast.Constant)]
+                if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+                    continue
+                given = [each.value for each in node.args if isinstance(each, ast.Constant)]
+                if node.func.id in MARKERS:
                     yield from given[1:] if node.func.id == "pgettext_lazy" else given[:1]
+                elif node.func.id == "counted" and path.name != "texts.py":
+                    _n, singular, _plural = node.args
+                    assert isinstance(singular, ast.Constant), f"{path}:{node.lineno}: not to be found for translation"
+                    yield singular.value
 
 
 def in_templates() -> Iterator[str]:

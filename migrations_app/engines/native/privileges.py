@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from django.utils.translation import gettext as _
+from clusters.texts import NOTHING, Text, said
 
 Object = dict[str, Any]
 Direction = Literal["push", "pull"]
@@ -45,7 +45,7 @@ class Power:
     # The group of a fresh volume, so that somebody who is not root can write to it; None leaves volumes as they are.
     fs_group: int | None = None
     groups: tuple[int, ...] = ()
-    why: str = ""
+    why: Text = NOTHING
 
     @property
     def keeps_everything(self) -> bool:
@@ -62,9 +62,9 @@ def decide(
     """
     enforced = (namespace["metadata"].get("labels") or {}).get(ENFORCE, "")
     if enforced == "restricted":
-        why = _("the namespace enforces the Pod Security level restricted")
+        why = said("the namespace enforces the Pod Security level restricted")
     elif refuses_root:
-        why = _("no SecurityContextConstraints let the namespace's default service account run as root")
+        why = said("no SecurityContextConstraints let the namespace's default service account run as root")
     elif enforced == "baseline":
         return Power("baseline")
     else:
@@ -115,33 +115,26 @@ def container_context(direction: Direction, power: Power, *, raw: bool = False) 
     }
 
 
-def what_is_lost(direction: Direction, power: Power, *, raw: bool = False) -> str:
+def what_is_lost(direction: Direction, power: Power, *, raw: bool = False) -> Text:
     """What people have to know of a mover without root, as one or two sentences; empty where there is nothing."""
     if power.keeps_everything:
-        return ""
+        return NOTHING
     values = {"why": power.why, "uid": power.uid}
     if raw:
-        return (
-            _(
-                "The mover opens the raw device as user %(uid)s, because %(why)s. That works only on nodes whose "
-                "container runtime gives devices to the pod's user (device_ownership_from_security_context)."
-            )
-            % values
+        return said(
+            "The mover opens the raw device as user {uid}, because {why}. That works only on nodes whose "
+            "container runtime gives devices to the pod's user (device_ownership_from_security_context).",
+            **values,
         )
     if direction == "push":
-        return (
-            _(
-                "The mover reads as user %(uid)s, because %(why)s. A file that this user may not read stops the "
-                "migration."
-            )
-            % values
+        return said(
+            "The mover reads as user {uid}, because {why}. A file that this user may not read stops the migration.",
+            **values,
         )
-    return (
-        _(
-            "The mover writes as user %(uid)s, because %(why)s. Owners other than this one, devices and privileged "
-            "attributes are not kept; what that concerns is listed with the volume."
-        )
-        % values
+    return said(
+        "The mover writes as user {uid}, because {why}. Owners other than this one, devices and privileged "
+        "attributes are not kept; what that concerns is listed with the volume.",
+        **values,
     )
 
 

@@ -15,6 +15,7 @@ from django.db import transaction
 
 from clusters.kube import errors
 from clusters.models import ClusterPair
+from clusters.texts import SHOWN
 from migrations_app import events
 from migrations_app.engines import MigrationError, Plan
 from migrations_app.engines.claims import Claim, chosen_claims, users_of_claims, volume_of
@@ -27,7 +28,7 @@ from migrations_app.models import Migration, MigrationVolume, earlier_over
 from migrations_app.resources.collect import Collected, collect
 from migrations_app.resources.preflight import permissions
 from migrations_app.resources.preflight.context import Context, WantedClaim
-from migrations_app.resources.preflight.result import SHOWN, Result, Verdict, failures, worst_first
+from migrations_app.resources.preflight.result import Result, Verdict, failures, worst_first
 from migrations_app.resources.preflight.run import preflight
 from migrations_app.resources.rules import RuleError
 from migrations_app.resources.spec import Spec

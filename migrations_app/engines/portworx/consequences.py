@@ -7,9 +7,9 @@ from typing import Any
 from clusters.kube import errors
 from clusters.kube.connection import Connection
 from clusters.portworx.migration import GROUP, MigrationSpec
+from clusters.texts import counted, listed, said
 from migrations_app.engines.portworx.findings import Survey
 from migrations_app.engines.sides import Side
-from migrations_app.resources.preflight.result import listed
 
 Object = dict[str, Any]
 
@@ -19,10 +19,15 @@ def claims(found: Survey, spec: MigrationSpec) -> None:
     if other and spec.include_volumes is not False:
         found.warning(
             "stork-claims",
-            f"{len(other)} claims are not Portworx' and stay behind: {listed(other)}.",
+            counted(
+                len(other),
+                "{n} claim is not Portworx' and stays behind: {names}.",
+                "{n} claims are not Portworx' and stay behind: {names}.",
+                names=listed(other),
+            ),
             objects=other,
-            why="Workloads that mount them will not start on the destination.",
-            remedy="Move them with a pair of the native engine.",
+            why=said("Workloads that mount them will not start on the destination."),
+            remedy=said("Move them with a pair of the native engine."),
         )
     unbound = [
         f"{each['metadata']['namespace']}/{each['metadata']['name']}"
@@ -32,12 +37,23 @@ def claims(found: Survey, spec: MigrationSpec) -> None:
     if unbound:
         found.warning(
             "stork-claims",
-            f"{len(unbound)} claims are not bound: Stork counts them as migrated volumes and brings nothing: "
-            f"{listed(unbound)}.",
+            counted(
+                len(unbound),
+                "{n} claim is not bound: Stork counts it as a migrated volume and brings nothing: {names}.",
+                "{n} claims are not bound: Stork counts them as migrated volumes and brings nothing: {names}.",
+                names=listed(unbound),
+            ),
             objects=unbound,
         )
     if not other and not unbound:
-        found.ok("stork-claims", f"{len(found.taken.claims)} claims, all of them Portworx' and bound.")
+        found.ok(
+            "stork-claims",
+            counted(
+                len(found.taken.claims),
+                "{n} claim, Portworx' and bound.",
+                "{n} claims, all of them Portworx' and bound.",
+            ),
+        )
 
 
 def left(found: Survey) -> None:
@@ -46,10 +62,12 @@ def left(found: Survey) -> None:
     missed = [each for each in found.taken.left if each.reason not in quiet]
     for reason in dict.fromkeys(each.reason for each in missed):
         names = [str(each) for each in missed if each.reason == reason]
-        found.warning("stork-left", f"{listed(names)}: {reason}.", objects=names)
+        found.warning("stork-left", said("{names}: {reason}.", names=listed(names), reason=reason), objects=names)
     if found.taken.unreadable:
         kinds = listed(sorted(set(found.taken.unreadable)))
-        found.warning("stork-left", f"Our account may not list {kinds}: what Stork takes of them is not known.")
+        found.warning(
+            "stork-left", said("Our account may not list {kinds}: what Stork takes of them is not known.", kinds=kinds)
+        )
     if tokens := [
         f"Secret {each['metadata']['namespace']}/{each['metadata']['name']}"
         for each in found.taken.objects
@@ -57,16 +75,19 @@ def left(found: Survey) -> None:
     ]:
         found.warning(
             "stork-token-secrets",
-            f"{listed(tokens)}: Stork reports them as migrated, and the destination deletes them at once.",
+            said(
+                "{tokens}: Stork reports them as migrated, and the destination deletes them at once.",
+                tokens=listed(tokens),
+            ),
             objects=tokens,
-            why="They name the uid of the source's service account.",
+            why=said("They name the uid of the source's service account."),
         )
     hosts = [host for each in found.taken.objects for host in _hosts(each)]
     if hosts:
         found.warning(
             "stork-hosts",
-            f"The hosts stay those of the source: {listed(hosts)}.",
-            remedy="Point their DNS at the destination, or change them there.",
+            said("The hosts stay those of the source: {hosts}.", hosts=listed(hosts)),
+            remedy=said("Point their DNS at the destination, or change them there."),
         )
 
 
@@ -102,9 +123,15 @@ def replaced(connection: Connection, side: Side, found: Survey) -> None:
     if others:
         found.warning(
             "stork-replaced",
-            f"The {side} has {len(others)} objects of these names that no Migration brought: {listed(others)}.",
+            counted(
+                len(others),
+                "The {side} has {n} object of these names that no Migration brought: {names}.",
+                "The {side} has {n} objects of these names that no Migration brought: {names}.",
+                side=side,
+                names=listed(others),
+            ),
             objects=others,
-            why="Stork deletes what differs and makes its own; a Service gets another address and load balancer.",
+            why=said("Stork deletes what differs and makes its own; a Service gets another address and load balancer."),
         )
     else:
-        found.ok("stork-replaced", f"Nothing of the {side} is in the way.")
+        found.ok("stork-replaced", said("Nothing of the {side} is in the way.", side=side))

@@ -8,22 +8,23 @@ from typing import Any
 
 from clusters.models import ClusterPair
 from clusters.portworx import collecting
+from clusters.texts import NOTHING, Text, said
 from migrations_app.resources.preflight.result import Result, Verdict, passed
 from migrations_app.resources.spec import Spec
 
 Object = dict[str, Any]
 TITLES = {
-    "stork-served": "Stork on the source",
-    "stork-pair": "The ClusterPair",
-    "stork-permissions": "What our account may do with Migrations",
-    "stork-namespaces": "Namespaces",
-    "stork-rules": "Rules and transformations",
-    "stork-name": "The Migration's name",
-    "stork-claims": "Claims",
-    "stork-left": "Objects that stay behind",
-    "stork-token-secrets": "Token Secrets",
-    "stork-hosts": "Hosts of Routes and Ingresses",
-    "stork-replaced": "Objects of the destination",
+    "stork-served": said("Stork on the source"),
+    "stork-pair": said("The ClusterPair"),
+    "stork-permissions": said("What our account may do with Migrations"),
+    "stork-namespaces": said("Namespaces"),
+    "stork-rules": said("Rules and transformations"),
+    "stork-name": said("The Migration's name"),
+    "stork-claims": said("Claims"),
+    "stork-left": said("Objects that stay behind"),
+    "stork-token-secrets": said("Token Secrets"),
+    "stork-hosts": said("Hosts of Routes and Ingresses"),
+    "stork-replaced": said("Objects of the destination"),
 }
 
 
@@ -36,15 +37,17 @@ class Survey:
     volumes: dict[tuple[str, str], Object] = field(default_factory=dict)
     checks: list[Result] = field(default_factory=list)
 
-    def ok(self, code: str, message: str) -> None:
+    def ok(self, code: str, message: Text) -> None:
         self.checks.append(passed(code, TITLES[code], message))
 
-    def failure(self, code: str, message: str, remedy: str, *, why: str = "", command: str = "") -> None:
+    def failure(self, code: str, message: Text, remedy: Text, *, why: Text = NOTHING, command: str = "") -> None:
         self.checks.append(
             Result(code, Verdict.FAILURE, TITLES[code], message, why=why, remedy=remedy, command=command)
         )
 
-    def warning(self, code: str, message: str, *, objects: Iterable[str] = (), why: str = "", remedy: str = "") -> None:
+    def warning(
+        self, code: str, message: Text, *, objects: Iterable[str] = (), why: Text = NOTHING, remedy: Text = NOTHING
+    ) -> None:
         self.checks.append(Result(code, Verdict.WARNING, TITLES[code], message, tuple(objects), why=why, remedy=remedy))
 
 

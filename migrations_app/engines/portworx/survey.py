@@ -15,6 +15,7 @@ from clusters.kube.connection import Connection
 from clusters.models import ClusterPair
 from clusters.portworx import collecting
 from clusters.portworx.migration import GROUP, MIGRATIONS
+from clusters.texts import NOTHING, Text, listed, said, sentences
 from migrations_app import events
 from migrations_app.engines import MigrationError, Plan
 from migrations_app.engines.claims import Claim, claim_of
@@ -24,7 +25,7 @@ from migrations_app.engines.sides import Side, both_sides
 from migrations_app.lease import Lease
 from migrations_app.models import Migration
 from migrations_app.resources.marks import migration_of
-from migrations_app.resources.preflight.result import Verdict, failures, listed
+from migrations_app.resources.preflight.result import Verdict, failures
 from migrations_app.resources.spec import Spec
 
 Object = dict[str, Any]
@@ -104,11 +105,11 @@ def _served(connection: Connection, side: Side, found: Survey) -> bool:
     if connection.discovery().find(MIGRATIONS) is None and connection.discovery(fresh=True).find(MIGRATIONS) is None:
         found.failure(
             "stork-served",
-            f"The {side} does not serve Stork's Migrations.",
-            "Install Stork there, or use a pair of the native engine.",
+            said("The {side} does not serve Stork's Migrations.", side=side),
+            said("Install Stork there, or use a pair of the native engine."),
         )
         return False
-    found.ok("stork-served", f"The {side} serves Stork's Migrations.")
+    found.ok("stork-served", said("The {side} serves Stork's Migrations.", side=side))
     return True
 
 
@@ -119,39 +120,65 @@ def _permissions(connection: Connection, side: Side, wanted: Wanted, found: Surv
     if missing:
         found.failure(
             "stork-permissions",
-            f"The account of the {side} may not {', '.join(missing)} in namespace {namespace}.",
-            "Grant it a role with these permissions there, or use a kubeconfig of an account that has them.",
+            said(
+                "The account of the {side} may not {verbs} in namespace {namespace}.",
+                side=side,
+                verbs=tuple(missing),
+                namespace=namespace,
+            ),
+            said("Grant it a role with these permissions there, or use a kubeconfig of an account that has them."),
         )
     else:
-        found.ok("stork-permissions", f"Migrations can be made and followed in namespace {namespace}.")
+        found.ok(
+            "stork-permissions",
+            said("Migrations can be made and followed in namespace {namespace}.", namespace=namespace),
+        )
 
 
 def _pair(connection: Connection, side: Side, wanted: Wanted, found: Survey) -> None:
     names = [(wanted.pair.stork_name, wanted.home)]
     if admin := wanted.spec.stork_options.get("adminClusterPair"):
         names.append((admin, wanted.pair.stork_admin_namespace))
-    wrong = [said for name, namespace in names if (said := _wrong_pair(connection, wanted, name, namespace))]
+    wrong = [each for name, namespace in names if (each := _wrong_pair(connection, wanted, name, namespace))]
     if wrong:
         found.failure(
             "stork-pair",
-            " ".join(wrong),
-            "Set the pair up on its page, and wait until both of its statuses are Ready.",
-            why=f"Stork would try for ever, and leave the Migration's stage and status on the {side} blank.",
+            sentences(*wrong),
+            said("Set the pair up on its page, and wait until both of its statuses are Ready."),
+            why=said(
+                "Stork would try for ever, and leave the Migration's stage and status on the {side} blank.", side=side
+            ),
             command=f"storkctl -n {wanted.home} get clusterpair",
         )
     else:
-        found.ok("stork-pair", f"The ClusterPair {wanted.home}/{wanted.pair.stork_name} is Ready.")
+        found.ok(
+            "stork-pair",
+            said("The ClusterPair {home}/{name} is Ready.", home=wanted.home, name=wanted.pair.stork_name),
+        )
 
 
-def _wrong_pair(connection: Connection, wanted: Wanted, name: str, namespace: str) -> str:
+def _wrong_pair(connection: Connection, wanted: Wanted, name: str, namespace: str) -> Text:
     try:
         status = connection.get(PAIRS, name, namespace).get("status") or {}
     except errors.NotFound:
-        return f"There is no ClusterPair {name} in namespace {namespace}."
-    storage, scheduler = status.get("storageStatus") or "blank", status.get("schedulerStatus") or "blank"
+        return said("There is no ClusterPair {name} in namespace {namespace}.", name=name, namespace=namespace)
+    blank = said("blank")
+    storage, scheduler = status.get("storageStatus") or blank, status.get("schedulerStatus") or blank
     if wanted.spec.include_volumes and storage != "Ready":
-        return f"The storage status of the ClusterPair {namespace}/{name} is {storage}."
-    return "" if scheduler == "Ready" else f"The scheduler status of the ClusterPair {namespace}/{name} is {scheduler}."
+        return said(
+            "The storage status of the ClusterPair {namespace}/{name} is {storage}.",
+            namespace=namespace,
+            name=name,
+            storage=storage,
+        )
+    if scheduler == "Ready":
+        return NOTHING
+    return said(
+        "The scheduler status of the ClusterPair {namespace}/{name} is {scheduler}.",
+        namespace=namespace,
+        name=name,
+        scheduler=scheduler,
+    )
 
 
 def _namespaces(connection: Connection, side: Side, wanted: Wanted, found: Survey) -> list[str]:
@@ -174,19 +201,29 @@ def _namespaces(connection: Connection, side: Side, wanted: Wanted, found: Surve
     if missing:
         found.failure(
             "stork-namespaces",
-            f"The {side} has no namespace {listed(missing)}.",
-            "Check the spelling.",
-            why="Stork passes over a namespace that is missing, with a warning, or fails (skipDeletedNamespaces).",
+            said("The {side} has no namespace {name}.", side=side, name=listed(missing)),
+            said("Check the spelling."),
+            why=said(
+                "Stork passes over a namespace that is missing, with a warning, or fails (skipDeletedNamespaces)."
+            ),
         )
     if foreign:
         found.failure(
             "stork-namespaces",
-            f"The ClusterPair is in namespace {wanted.home}; Stork migrates only that one over it, and not "
-            f"{listed(foreign)}.",
-            f"Use a pair whose ClusterPair is in {wanted.pair.stork_admin_namespace}.",
+            said(
+                "The ClusterPair is in namespace {home}; Stork migrates only that one over it, and not {foreign}.",
+                home=wanted.home,
+                foreign=listed(foreign),
+            ),
+            said(
+                "Use a pair whose ClusterPair is in {namespace}.",
+                namespace=wanted.pair.stork_admin_namespace,
+            ),
         )
     if not missing and not foreign:
-        found.ok("stork-namespaces", f"{listed(there)}: all there, and Stork may migrate them.")
+        found.ok(
+            "stork-namespaces", said("{namespaces}: all there, and Stork may migrate them.", namespaces=listed(there))
+        )
     return there
 
 
@@ -195,21 +232,41 @@ def _rules(connection: Connection, wanted: Wanted, there: list[str], found: Surv
     wrong = []
     for option in ("preExecRule", "postExecRule"):
         if (name := options.get(option)) and not _exists(connection, f"rules.{GROUP}", name, wanted.home):
-            wrong.append(f"There is no Rule {name} in namespace {wanted.home} ({option}).")
+            wrong.append(
+                said(
+                    "There is no Rule {name} in namespace {home} ({option}).",
+                    name=name,
+                    home=wanted.home,
+                    option=option,
+                )
+            )
     for name in options.get("transformSpecs") or ():
         for namespace in there:
             try:
                 present = connection.get(f"resourcetransformations.{GROUP}", name, namespace)
             except errors.NotFound:
-                wrong.append(f"There is no ResourceTransformation {name} in namespace {namespace}.")
+                wrong.append(
+                    said(
+                        "There is no ResourceTransformation {name} in namespace {namespace}.",
+                        name=name,
+                        namespace=namespace,
+                    )
+                )
                 continue
-            state = (present.get("status") or {}).get("status") or "blank"
+            state = (present.get("status") or {}).get("status") or said("blank")
             if state != "Ready":
-                wrong.append(f"The ResourceTransformation {namespace}/{name} is not Ready but {state}.")
+                wrong.append(
+                    said(
+                        "The ResourceTransformation {namespace}/{name} is not Ready but {state}.",
+                        namespace=namespace,
+                        name=name,
+                        state=state,
+                    )
+                )
     if wrong:
-        found.failure("stork-rules", " ".join(wrong), "Make it there, or leave it out.")
+        found.failure("stork-rules", sentences(*wrong), said("Make it there, or leave it out."))
     elif any(options.get(each) for each in ("preExecRule", "postExecRule", "transformSpecs")):
-        found.ok("stork-rules", "All that the Migration names are there.")
+        found.ok("stork-rules", said("All that the Migration names are there."))
 
 
 def _exists(connection: Connection, resource: str, name: str, namespace: str) -> bool:
@@ -230,6 +287,6 @@ def _name(connection: Connection, side: Side, wanted: Wanted, found: Survey) -> 
     if migration_of(present) != wanted.migration_id:
         found.failure(
             "stork-name",
-            f"The {side} already has a Migration {wanted.home}/{wanted.name}.",
-            "Choose another name; to follow that one, import it.",
+            said("The {side} already has a Migration {home}/{name}.", side=side, home=wanted.home, name=wanted.name),
+            said("Choose another name; to follow that one, import it."),
         )

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from clusters.texts import counted, listed, said
 from migrations_app.resources.marks import labels_of
 from migrations_app.resources.preflight.context import Context, Object, label
 from migrations_app.resources.preflight.facts import Unreadable
-from migrations_app.resources.preflight.result import Check, Result, counted, listed
+from migrations_app.resources.preflight.result import Check, Result
 from migrations_app.resources.references import items, section
 from migrations_app.resources.selection import LabelSelector
 
-WEBHOOKS = Check("admission-webhooks", "Admission webhooks")
-POLICIES = Check("admission-policies", "Admission policies")
+WEBHOOKS = Check("admission-webhooks", said("Admission webhooks"))
+POLICIES = Check("admission-policies", said("Admission policies"))
 GROUP = "admissionregistration.k8s.io"
 CONFIGURATIONS = (
     ("MutatingWebhookConfiguration", f"mutatingwebhookconfigurations.{GROUP}"),
@@ -48,33 +49,52 @@ def webhooks(context: Context) -> Iterator[Result]:
         ignored = each.webhook.get("failurePolicy") == "Ignore"
         if is_up is None:
             yield WEBHOOKS.warning(
-                f"{each} of the {context.destination} is asked about {listed(names)}, and whether its Service {place} "
-                "is up cannot be seen.",
+                said(
+                    "{webhook} of the {destination} is asked about {names}, and whether its Service {place} is up "
+                    "cannot be seen.",
+                    webhook=each,
+                    destination=context.destination,
+                    names=listed(names),
+                    place=place,
+                ),
                 names,
-                why="If nobody answers, the API server refuses these objects.",
-                remedy="See whether its pods run.",
+                why=said("If nobody answers, the API server refuses these objects."),
+                remedy=said("See whether its pods run."),
                 command=f"{context.destination.kubectl} get endpointslices -n {service.get('namespace')}",
             )
             continue
         make = WEBHOOKS.warning if ignored else WEBHOOKS.failure
         yield make(
-            f"{each} of the {context.destination} is asked about {listed(names)}, and nobody answers behind its "
-            f"Service {place} (failurePolicy {each.webhook.get('failurePolicy') or 'Fail'}).",
+            said(
+                "{webhook} of the {destination} is asked about {names}, and nobody answers behind its Service {place} "
+                "(failurePolicy {policy}).",
+                webhook=each,
+                destination=context.destination,
+                names=listed(names),
+                place=place,
+                policy=each.webhook.get("failurePolicy") or "Fail",
+            ),
             [str(each), *names],
-            why="The API server waits for it in vain, and then lets the objects in."
+            why=said("The API server waits for it in vain, and then lets the objects in.")
             if ignored
-            else "The API server would refuse these objects (failed calling webhook).",
-            remedy="Mend what runs the webhook, or remove its configuration if it is left over.",
+            else said("The API server would refuse these objects (failed calling webhook)."),
+            remedy=said("Mend what runs the webhook, or remove its configuration if it is left over."),
             command=f"{context.destination.kubectl} get pods -n {service.get('namespace')}",
         )
     if working:
         configurations = listed(dict.fromkeys(str(each) for each in working))
         yield WEBHOOKS.passed(
-            f"{counted(len(working), 'webhook is', 'webhooks are')} asked about what comes, and can be reached: "
-            f"{configurations}."
+            counted(
+                len(working),
+                "{n} webhook is asked about what comes, and can be reached: {configurations}.",
+                "{n} webhooks are asked about what comes, and can be reached: {configurations}.",
+                configurations=configurations,
+            )
         )
     elif not asked and context.planned:
-        yield WEBHOOKS.passed(f"No webhook of the {context.destination} is asked about what comes.")
+        yield WEBHOOKS.passed(
+            said("No webhook of the {destination} is asked about what comes.", destination=context.destination)
+        )
 
 
 def _asked(context: Context) -> Iterator[Webhook]:
@@ -155,10 +175,17 @@ def policies(context: Context) -> Iterator[Result]:
                 for each in items(section(found[name], "spec"), "validations")
             ]
             yield POLICIES.warning(
-                f"ValidatingAdmissionPolicy {name} of the {context.destination} judges {listed(objects)}: "
-                f"{listed(rules, 3)}.",
+                said(
+                    "ValidatingAdmissionPolicy {name} of the {destination} judges {objects}: {rules}.",
+                    name=name,
+                    destination=context.destination,
+                    objects=listed(objects),
+                    rules=listed(rules, 3),
+                ),
                 [f"ValidatingAdmissionPolicy {name}", *objects],
-                why="The API server refuses objects that do not meet it.",
-                remedy="See in the plan's dry run whether they do; change them by a rule of the migration if not.",
+                why=said("The API server refuses objects that do not meet it."),
+                remedy=said(
+                    "See in the plan's dry run whether they do; change them by a rule of the migration if not."
+                ),
                 command=f"{context.destination.kubectl} get validatingadmissionpolicy {name} -o yaml",
             )

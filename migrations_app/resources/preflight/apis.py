@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from clusters.texts import counted, listed, said
 from migrations_app.resources.preflight.context import CRDS, Context, Object, label
-from migrations_app.resources.preflight.result import Check, Result, counted, listed
+from migrations_app.resources.preflight.result import Check, Result
 from migrations_app.resources.references import items, section
 
-VERSIONS = Check("api-versions", "API versions")
-DEFINITIONS = Check("custom-resources", "Custom resource definitions")
-CONVERSION = Check("conversion-webhooks", "Conversion webhooks of custom resources")
-SILENT = Check("silent-apis", "APIs whose server answers")
+VERSIONS = Check("api-versions", said("API versions"))
+DEFINITIONS = Check("custom-resources", said("Custom resource definitions"))
+CONVERSION = Check("conversion-webhooks", said("Conversion webhooks of custom resources"))
+SILENT = Check("silent-apis", said("APIs whose server answers"))
 
 
 def versions(context: Context) -> Iterator[Result]:
@@ -29,7 +30,12 @@ def versions(context: Context) -> Iterator[Result]:
             yield _other_version(context, group, version, kind, others, objects)
     if served:
         yield VERSIONS.passed(
-            f"{counted(served, 'API version is', 'API versions are')} served by the {context.destination}."
+            counted(
+                served,
+                "{n} API version is served by the {destination}.",
+                "{n} API versions are served by the {destination}.",
+                destination=context.destination,
+            )
         )
 
 
@@ -49,24 +55,32 @@ def _other_version(
     resource = next(each for each in context.source.discovery.resources() if (each.group, each.kind) == (group, kind))
     place = f" -n {metadata['namespace']}" if metadata.get("namespace") else ""
     if common:
-        remedy = (
-            f"The source serves {group}/{common[0]} too: migrate without {resource.name}, and apply there what the "
-            "command prints."
+        remedy = said(
+            "The source serves {version} too: migrate without {name}, and apply there what the command prints.",
+            version=f"{group}/{common[0]}",
+            name=resource.name,
         )
         command = (
             f"{context.source.kubectl} get {resource.plural}.{common[0]}.{group} {metadata['name']}{place} -o yaml"
         )
     else:
-        remedy = (
-            f"Write the {kind} anew in {group}/{others[0]}, or upgrade what defines it on the source; or migrate "
-            f"without {resource.name}."
+        remedy = said(
+            "Write the {kind} anew in {version}, or upgrade what defines it on the source; or migrate without {name}.",
+            kind=kind,
+            version=f"{group}/{others[0]}",
+            name=resource.name,
         )
         command = f"{context.destination.kubectl} explain {resource.plural} --api-version={group}/{others[0]}"
     return VERSIONS.failure(
-        f"The {context.destination} does not serve {kind} of {group}/{version}. It serves "
-        f"{listed(f'{group}/{each}' for each in others)}.",
+        said(
+            "The {destination} does not serve {kind} of {asked}. It serves {served}.",
+            destination=context.destination,
+            kind=kind,
+            asked=f"{group}/{version}",
+            served=listed(f"{group}/{each}" for each in others),
+        ),
         map(label, objects),
-        why="The API server would refuse these objects.",
+        why=said("The API server would refuse these objects."),
         remedy=remedy,
         command=command,
     )
@@ -86,15 +100,26 @@ def definitions(context: Context) -> Iterator[Result]:
         elif not context.discovery.versions_of(group, kind):
             name = _resource_name(context, group, kind)
             yield DEFINITIONS.failure(
-                f"Nothing on the {context.destination} defines {kind} of {api_version}.",
+                said(
+                    "Nothing on the {destination} defines {kind} of {api_version}.",
+                    destination=context.destination,
+                    kind=kind,
+                    api_version=api_version,
+                ),
                 map(label, objects),
-                why="The API server does not know such objects and would refuse them.",
-                remedy=f"Install there what defines it, at best the same operator, or migrate without {name}.",
+                why=said("The API server does not know such objects and would refuse them."),
+                remedy=said(
+                    "Install there what defines it, at best the same operator, or migrate without {name}.", name=name
+                ),
                 command=f"{context.source.kubectl} get crd {name} -o yaml",
             )
     if there:
         yield DEFINITIONS.passed(
-            f"{counted(there, 'definition of custom resources comes', 'definitions of custom resources come')} along."
+            counted(
+                there,
+                "{n} definition of custom resources comes along.",
+                "{n} definitions of custom resources come along.",
+            )
         )
 
 
@@ -117,14 +142,28 @@ def conversion(context: Context) -> Iterator[Result]:
         if crd["metadata"]["name"] in context.destination.named(CRDS):
             continue
         if context.has("services", "", "Service", name, namespace):
-            yield CONVERSION.passed(f"{crd['metadata']['name']} is converted by Service {namespace}/{name}.")
+            yield CONVERSION.passed(
+                said(
+                    "{name} is converted by Service {service}.",
+                    name=crd["metadata"]["name"],
+                    service=f"{namespace}/{name}",
+                )
+            )
         else:
             yield CONVERSION.warning(
-                f"{crd['metadata']['name']} converts between {listed(versions_of)} by Service {namespace}/{name}, "
-                f"which the {context.destination} does not have and which does not come along.",
+                said(
+                    "{name} converts between {versions} by Service {service}, which the {destination} does "
+                    "not have and which does not come along.",
+                    name=crd["metadata"]["name"],
+                    versions=listed(versions_of),
+                    service=f"{namespace}/{name}",
+                    destination=context.destination,
+                ),
                 [label(crd)],
-                why="Objects stored in one version could not be read in another.",
-                remedy="Install the operator that runs this Service on the destination, or migrate its namespace too.",
+                why=said("Objects stored in one version could not be read in another."),
+                remedy=said(
+                    "Install the operator that runs this Service on the destination, or migrate its namespace too."
+                ),
                 command=f"{context.source.kubectl} get service {name} -n {namespace}",
             )
 
@@ -134,9 +173,9 @@ def silent(context: Context) -> Iterator[Result]:
     for facts in (context.source, context.destination):
         if missing := facts.discovery.unavailable:
             yield SILENT.warning(
-                f"On the {facts} nobody answers for {listed(missing)}.",
+                said("On the {side} nobody answers for {missing}.", side=facts, missing=listed(missing)),
                 [f"APIService {each.rpartition('/')[2]}.{each.rpartition('/')[0]}" for each in missing],
-                why="Objects of these APIs can be neither read nor made.",
-                remedy="Mend or remove the server behind it, then check again.",
+                why=said("Objects of these APIs can be neither read nor made."),
+                remedy=said("Mend or remove the server behind it, then check again."),
                 command=f"{facts.kubectl} get apiservices",
             )

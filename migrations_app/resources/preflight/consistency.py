@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from clusters.texts import Text, counted, listed, said, sentences
 from migrations_app.resources.preflight.context import CLASSES, Context, Object, WantedClaim
 from migrations_app.resources.preflight.facts import Unreadable
-from migrations_app.resources.preflight.result import Check, Result, counted, listed
+from migrations_app.resources.preflight.result import Check, Result
 from migrations_app.resources.references import items, section
 from migrations_app.resources.spec import VolumeSnapshots
 
-CONSISTENCY = Check("volume-consistency", "Volumes that are written to while they are read")
-HELD = Check("volume-held", "Volumes that another pod can read")
+CONSISTENCY = Check("volume-consistency", said("Volumes that are written to while they are read"))
+HELD = Check("volume-held", said("Volumes that another pod can read"))
 SNAPSHOT_CLASSES = "volumesnapshotclasses.snapshot.storage.k8s.io"
 SCALED = {"ReplicaSet": "deployment", "StatefulSet": "statefulset", "ReplicationController": "deploymentconfig"}
 
@@ -27,25 +28,51 @@ def consistency(context: Context) -> Iterator[Result]:
             quiet += 1
             continue
         names = [f"Pod {pod['metadata']['namespace']}/{pod['metadata']['name']}" for pod in writers]
-        kind = "a raw device" if claim.mode == "Block" else "read file by file"
         yield CONSISTENCY.warning(
-            f"Claim {claim.source_label} is {kind} while {listed(names)} "
-            f"{'writes' if len(names) == 1 else 'write'} to it: its parts may then be of different moments. "
-            f"{_snapshots(context, claim)}",
+            sentences(_read_while_written(claim, names), _snapshots(context, claim)),
             [claim.label, *names],
-            why="A database may find files on the destination that do not go together, as after a crash or worse.",
+            why=said(
+                "A database may find files on the destination that do not go together, as after a crash or worse."
+            ),
             remedy=_remedy(context),
             command=_stop(context, writers),
         )
     if still:
-        several = " Those of several volumes are taken right after one another." if len(still) > 1 else ""
         yield CONSISTENCY.passed(
-            f"{counted(len(still), 'claim')} {'is' if len(still) == 1 else 'are'} read from a snapshot: all of it is "
-            f"of one moment, as after a power cut.{several}",
+            counted(
+                len(still),
+                "{n} claim is read from a snapshot: all of it is of one moment, as after a power cut.",
+                "{n} claims are read from a snapshot: all of it is of one moment, as after a power cut. Those of "
+                "several volumes are taken right after one another.",
+            ),
             [each.label for each in still],
         )
     if quiet:
-        yield CONSISTENCY.passed(f"Nobody writes to {counted(quiet, 'claim')} while data is read.")
+        yield CONSISTENCY.passed(
+            counted(
+                quiet,
+                "Nobody writes to {n} claim while data is read.",
+                "Nobody writes to {n} claims while data is read.",
+            )
+        )
+
+
+def _read_while_written(claim: WantedClaim, writers: list[str]) -> Text:
+    if claim.mode == "Block":
+        return counted(
+            len(writers),
+            "Claim {claim} is a raw device while {writers} writes to it: its parts may then be of different moments.",
+            "Claim {claim} is a raw device while {writers} write to it: its parts may then be of different moments.",
+            claim=claim.source_label,
+            writers=listed(writers),
+        )
+    return counted(
+        len(writers),
+        "Claim {claim} is read file by file while {writers} writes to it: its parts may then be of different moments.",
+        "Claim {claim} is read file by file while {writers} write to it: its parts may then be of different moments.",
+        claim=claim.source_label,
+        writers=listed(writers),
+    )
 
 
 def _writes(pod: Object, claim: WantedClaim) -> bool:
@@ -67,7 +94,7 @@ def _writes(pod: Object, claim: WantedClaim) -> bool:
     return any(each.get("name") in volumes for each in [*mounts, *devices])
 
 
-def _snapshots(context: Context, claim: WantedClaim) -> str:
+def _snapshots(context: Context, claim: WantedClaim) -> Text:
     """Whether a snapshot could hold a moment still."""
     name = str(section(claim.source, "spec").get("storageClassName") or "")
     try:
@@ -76,18 +103,23 @@ def _snapshots(context: Context, claim: WantedClaim) -> str:
             each["metadata"]["name"] for each in context.source.list(SNAPSHOT_CLASSES) if each.get("driver") == driver
         ]
     except Unreadable:
-        return "Whether its driver can take snapshots is not known."
+        return said("Whether its driver can take snapshots is not known.")
     if not classes:
-        return "Its driver offers no snapshots."
-    said = f"Its driver can take snapshots (class {listed(classes)}), but it is read live"
-    return f"{said}: {claim.why_live}." if claim.why_live else f"{said}."
+        return said("Its driver offers no snapshots.")
+    if not claim.why_live:
+        return said("Its driver can take snapshots (class {classes}), but it is read live.", classes=listed(classes))
+    return said(
+        "Its driver can take snapshots (class {classes}), but it is read live: {why}.",
+        classes=listed(classes),
+        why=claim.why_live,
+    )
 
 
-def _remedy(context: Context) -> str:
-    stop = "Stop the application first where that matters, and start it again when its volumes have arrived."
+def _remedy(context: Context) -> Text:
+    stop = said("Stop the application first where that matters, and start it again when its volumes have arrived.")
     if context.spec.volume_snapshots == VolumeSnapshots.WHENEVER_POSSIBLE:
         return stop
-    return f"{stop} Or let volumes be read from snapshots whenever that is possible."
+    return sentences(stop, said("Or let volumes be read from snapshots whenever that is possible."))
 
 
 def _stop(context: Context, writers: list[Object]) -> str:
@@ -103,29 +135,52 @@ def _stop(context: Context, writers: list[Object]) -> str:
     return "\n".join(dict.fromkeys(lines))
 
 
+def _held(claim: str, pod: str, why_live: str) -> Text:
+    if not why_live:
+        return said(
+            "Claim {claim} is ReadWriteOncePod and held by pod {pod}: no second pod can read it, and no snapshot of it "
+            "can be taken.",
+            claim=claim,
+            pod=pod,
+        )
+    return said(
+        "Claim {claim} is ReadWriteOncePod and held by pod {pod}: no second pod can read it, and no snapshot of it "
+        "can be taken ({why}).",
+        claim=claim,
+        pod=pod,
+        why=why_live,
+    )
+
+
 def held(context: Context) -> Iterator[Result]:
     """Claims that one pod alone can have (ReadWriteOncePod) and that some pod has."""
     for claim in context.claims:
         modes = section(claim.source, "spec").get("accessModes") or ()
         if claim.with_data and "ReadWriteOncePod" in modes and claim.users:
             pod = claim.users[0]["metadata"]["name"]
-            said = f"Claim {claim.source_label} is ReadWriteOncePod and held by pod {pod}"
             objects = [claim.label, f"Pod {claim.source['metadata']['namespace']}/{pod}"]
             if claim.snapshot_class:
                 yield HELD.warning(
-                    f"{said}: it is read from a snapshot of class {claim.snapshot_class}.",
+                    said(
+                        "Claim {claim} is ReadWriteOncePod and held by pod {pod}: it is read from a snapshot of class "
+                        "{snapshot_class}.",
+                        claim=claim.source_label,
+                        pod=pod,
+                        snapshot_class=claim.snapshot_class,
+                    ),
                     objects,
-                    why="The snapshot is taken when the volumes are started. What is written later stays behind.",
-                    remedy="Stop its workload first where that matters.",
+                    why=said("The snapshot is taken when the volumes are started. What is written later stays behind."),
+                    remedy=said("Stop its workload first where that matters."),
                     command=_stop(context, list(claim.users)),
                 )
                 continue
             yield HELD.failure(
-                f"{said}: no second pod can read it, and no snapshot of it can be taken"
-                f"{f' ({claim.why_live})' if claim.why_live else ''}.",
+                _held(claim.source_label, pod, claim.why_live),
                 objects,
-                why="The mover's pod would wait until the other one ends.",
-                remedy="Scale its workload to zero for the time of the migration, or give its driver a "
-                "VolumeSnapshotClass and the account the right to make snapshots and claims.",
+                why=said("The mover's pod would wait until the other one ends."),
+                remedy=said(
+                    "Scale its workload to zero for the time of the migration, or give its driver a "
+                    "VolumeSnapshotClass and the account the right to make snapshots and claims."
+                ),
                 command=_stop(context, list(claim.users)),
             )

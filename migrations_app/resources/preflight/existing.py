@@ -9,22 +9,23 @@ from functools import partial
 
 from clusters.kube.connection import Connection
 from clusters.kube.errors import KubeError, NotFound
+from clusters.texts import NOTHING, Text, counted, listed, said
 from migrations_app.resources.diffs import redacted
 from migrations_app.resources.meeting import BROUGHT_EARLIER, NOT_ABOUT_THE_OBJECT, Action, Decision, Ours, decide
 from migrations_app.resources.preflight.context import Context, Object, label
-from migrations_app.resources.preflight.result import Check, Result, counted, listed
+from migrations_app.resources.preflight.result import Check, Result
 from migrations_app.resources.present import Present
 
-EXISTING = Check("existing-objects", "Objects that are there already")
+EXISTING = Check("existing-objects", said("Objects that are there already"))
 WORKERS = 4
 # Nothing was made by a migration that is only planned.
 NO_MIGRATION = "planned"
 SAID = {
-    Action.MADE: "made by this migration already",
-    Action.UNCHANGED: "the same",
-    Action.LEND: "given the pull secrets that they lack",
-    Action.UPDATE: "to be changed",
-    Action.SKIP: "left as they are",
+    Action.MADE: said("made by this migration already"),
+    Action.UNCHANGED: said("the same"),
+    Action.LEND: said("given the pull secrets that they lack"),
+    Action.UPDATE: said("to be changed"),
+    Action.SKIP: said("left as they are"),
 }
 
 
@@ -38,31 +39,69 @@ def existing(context: Context) -> Iterator[Result]:
         met[decision.action] += 1
         if decision.action in (Action.CONFLICT, Action.REFUSED):
             yield EXISTING.failure(
-                f"{label(obj)} on the {context.destination}: {decision.reason}",
+                said(
+                    "{obj} on the {destination}: {reason}",
+                    obj=label(obj),
+                    destination=context.destination,
+                    reason=decision.reason,
+                ),
                 [label(obj)],
-                why="It would be refused, and the migration would end without it.",
-                remedy="" if decision.action is Action.CONFLICT else "Delete it there, or leave this one out.",
+                why=said("It would be refused, and the migration would end without it."),
+                remedy=NOTHING
+                if decision.action is Action.CONFLICT
+                else said("Delete it there, or leave this one out."),
                 command=_look_up(context, obj),
             )
         elif decision.action is Action.SKIP or (
             decision.action is Action.UPDATE and decision.reason != BROUGHT_EARLIER
         ):
             yield EXISTING.warning(
-                f"{label(obj)} on the {context.destination}: {decision.reason}",
+                said(
+                    "{obj} on the {destination}: {reason}",
+                    obj=label(obj),
+                    destination=context.destination,
+                    reason=decision.reason,
+                ),
                 [label(obj)],
-                why="This is what the migration's conflict policy asks for.",
+                why=said("This is what the migration's conflict policy asks for."),
                 command=_look_up(context, obj),
             )
     if candidates and not met[Action.CONFLICT] and not met[Action.REFUSED]:
-        there = listed(f"{count} {SAID[action]}" for action, count in met.most_common() if action in SAID)
         yield EXISTING.passed(
-            f"The {context.destination} has {counted(sum(met.values()), 'object')} of the same names"
-            f"{f': {there}' if there else ''}."
+            _met(context, met)
             if met
-            else f"The {context.destination} has no object of the same name yet."
+            else said("The {destination} has no object of the same name yet.", destination=context.destination)
         )
     elif context.planned and not candidates:
-        yield EXISTING.passed(f"The namespaces do not exist on the {context.destination} yet: nothing is in the way.")
+        yield EXISTING.passed(
+            said(
+                "The namespaces do not exist on the {destination} yet: nothing is in the way.",
+                destination=context.destination,
+            )
+        )
+
+
+def _met(context: Context, met: Counter[Action]) -> Text:
+    """How many objects of the same names there are, and what becomes of them."""
+    kinds = [
+        said("{number} {fate}", number=count, fate=SAID[action])
+        for action, count in met.most_common()
+        if action in SAID
+    ]
+    if not kinds:
+        return counted(
+            sum(met.values()),
+            "The {destination} has {n} object of the same names.",
+            "The {destination} has {n} objects of the same names.",
+            destination=context.destination,
+        )
+    return counted(
+        sum(met.values()),
+        "The {destination} has {n} object of the same names: {there}.",
+        "The {destination} has {n} objects of the same names: {there}.",
+        destination=context.destination,
+        there=listed(kinds),
+    )
 
 
 def _decided(context: Context, objects: list[Object]) -> list[tuple[Object, Decision]]:

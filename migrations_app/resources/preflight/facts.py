@@ -11,6 +11,7 @@ from typing import Any
 from clusters.kube.connection import Connection
 from clusters.kube.discovery import Discovery
 from clusters.kube.errors import Forbidden, NotFound
+from clusters.texts import Text, said
 
 Object = dict[str, Any]
 # `list` is a method of Facts.
@@ -24,6 +25,13 @@ class Unreadable(Exception):
         super().__init__(f"{resource} cannot be listed on the {facts}")
         self.facts = facts
         self.resource = resource
+
+
+def side_named(role: str, cluster: str) -> Text:
+    """The cluster in its role, as sentences name it."""
+    if role == "source":
+        return said("source cluster {cluster}", cluster=cluster)
+    return said("destination cluster {cluster}", cluster=cluster)
 
 
 class Facts:
@@ -41,8 +49,8 @@ class Facts:
         self._locks: dict[tuple[str, str], threading.Lock] = {}
         self._lock = threading.Lock()
 
-    def __str__(self) -> str:
-        return f"{self.role} cluster {self.cluster}"
+    def __str__(self) -> Text:
+        return side_named(self.role, self.cluster)
 
     @property
     def kubectl(self) -> str:

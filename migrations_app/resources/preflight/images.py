@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from clusters.texts import counted, listed, said
 from migrations_app.resources.marks import annotations_of
 from migrations_app.resources.preflight.context import Context
-from migrations_app.resources.preflight.result import Check, Result, counted, listed
+from migrations_app.resources.preflight.result import Check, Result
 from migrations_app.resources.preflight.workloads import Workload
 from migrations_app.resources.references import items, section
 
-PULL_SECRETS = Check("pull-secrets", "Secrets to pull images with")
-REGISTRIES = Check("registries", "Registries of the images")
+PULL_SECRETS = Check("pull-secrets", said("Secrets to pull images with"))
+REGISTRIES = Check("registries", said("Registries of the images"))
 # What OpenShift makes for each account, and makes again.
 GENERATED = re.compile(r".+-dockercfg-[a-z0-9]{5}")
 DOCKER_HUB = "docker.io"
@@ -39,17 +40,25 @@ def pull_secrets(context: Context) -> Iterator[Result]:
             fine += 1
             continue
         yield PULL_SECRETS.warning(
-            f"{listed(objects)} {'pulls' if len(objects) == 1 else 'pull'} images with the Secret {namespace}/{name}, "
-            f"which neither comes along nor is on the {context.destination}.",
+            counted(
+                len(objects),
+                "{objects} pulls images with the Secret {secret}, which neither comes along nor is on the "
+                "{destination}.",
+                "{objects} pull images with the Secret {secret}, which neither comes along nor is on the "
+                "{destination}.",
+                objects=listed(objects),
+                secret=f"{namespace}/{name}",
+                destination=context.destination,
+            ),
             objects,
-            why="Images that need it cannot be pulled: the pods would not start (ImagePullBackOff).",
-            remedy="Make the Secret there, or let it come along.",
+            why=said("Images that need it cannot be pulled: the pods would not start (ImagePullBackOff)."),
+            remedy=said("Make the Secret there, or let it come along."),
             command=f"{context.destination.kubectl} create secret docker-registry {name} -n {namespace} "
             "--docker-server=REGISTRY --docker-username=NAME --docker-password=PASSWORD",
         )
     if fine:
         yield PULL_SECRETS.passed(
-            f"{counted(fine, 'pull Secret')} {'comes' if fine == 1 else 'come'} along or is there."
+            counted(fine, "{n} pull Secret comes along or is there.", "{n} pull Secrets come along or are there.")
         )
 
 
@@ -70,18 +79,27 @@ def registries(context: Context) -> Iterator[Result]:
         triggered = all(_is_triggered(each) for each in workloads)
         make = REGISTRIES.warning if triggered or not any(each.starts for each in workloads) else REGISTRIES.failure
         yield make(
-            f"The image {image} of {listed(map(str, workloads))} lies in the {context.source}'s own registry.",
+            said(
+                "The image {image} of {workloads} lies in the {source}'s own registry.",
+                image=image,
+                workloads=listed(map(str, workloads)),
+                source=context.source,
+            ),
             map(str, workloads),
-            why="The destination has no such image: the pods would not start (ImagePullBackOff)."
+            why=said("The destination has no such image: the pods would not start (ImagePullBackOff).")
             if not triggered
-            else "The destination's image stream has to have the image before the pods can start.",
-            remedy="Copy it to a registry that both clusters reach, and map the images in the migration.",
+            else said("The destination's image stream has to have the image before the pods can start."),
+            remedy=said("Copy it to a registry that both clusters reach, and map the images in the migration."),
             command=f"skopeo copy docker://{image} docker://REGISTRY/{image.rpartition('/')[2]}",
         )
     if elsewhere:
         yield REGISTRIES.passed(
-            f"The images come from {listed(sorted(elsewhere))}; the destination's nodes have to reach "
-            f"{'it' if len(elsewhere) == 1 else 'them'}."
+            counted(
+                len(elsewhere),
+                "The images come from {registries}; the destination's nodes have to reach it.",
+                "The images come from {registries}; the destination's nodes have to reach them.",
+                registries=listed(sorted(elsewhere)),
+            )
         )
 
 

@@ -9,13 +9,14 @@ import copy
 from collections.abc import Iterator
 from decimal import Decimal
 
+from clusters.texts import counted, listed, said
 from migrations_app.resources.preflight.context import Context, Object
-from migrations_app.resources.preflight.result import Check, Result, counted, listed
+from migrations_app.resources.preflight.result import Check, Result
 from migrations_app.resources.preflight.workloads import amounts, pod_requests
 from migrations_app.resources.quantities import to_bytes, to_number, to_text
 from migrations_app.resources.references import items, section
 
-LIMITS = Check("limit-range", "Limits of single pods and claims")
+LIMITS = Check("limit-range", said("Limits of single pods and claims"))
 RANGES = "limitranges"
 
 
@@ -30,15 +31,27 @@ def limit_ranges(context: Context) -> Iterator[Result]:
             make = LIMITS.failure if any(starts for _label, _reason, starts in refused) else LIMITS.warning
             reasons = list(dict.fromkeys(reason for _label, reason, _starts in refused))
             yield make(
-                f"LimitRange {namespace}/{name} of the {context.destination} refuses "
-                f"{listed(label for label, _reason, _starts in refused)}: {listed(reasons, 3)}.",
+                said(
+                    "LimitRange {namespace}/{name} of the {destination} refuses {refused}: {reasons}.",
+                    namespace=namespace,
+                    name=name,
+                    destination=context.destination,
+                    refused=listed(label for label, _reason, _starts in refused),
+                    reasons=listed(reasons, 3),
+                ),
                 [label for label, _reason, _starts in refused],
-                why="The API server would refuse the pods or claims, and the workloads would stay without pods.",
-                remedy="Change what these ask for by a rule of the migration, or the LimitRange there.",
+                why=said("The API server would refuse the pods or claims, and the workloads would stay without pods."),
+                remedy=said("Change what these ask for by a rule of the migration, or the LimitRange there."),
                 command=f"{context.destination.kubectl} edit limitrange {name} -n {namespace}",
             )
     if found and not wrong:
-        yield LIMITS.passed(f"What comes keeps to {counted(found, 'LimitRange')} of the destination's namespaces.")
+        yield LIMITS.passed(
+            counted(
+                found,
+                "What comes keeps to {n} LimitRange of the destination's namespaces.",
+                "What comes keeps to {n} LimitRanges of the destination's namespaces.",
+            )
+        )
 
 
 def ranges_of(context: Context, namespace: str) -> list[Object]:
@@ -126,8 +139,8 @@ def _violations(kind: str, limit: Object, requests: dict[str, Decimal], limits: 
     for name, ratio in section(limit, "maxLimitRequestRatio").items():
         request, most = requests.get(name), limits.get(name)
         if not request or not most:
-            said = f"{name} max limit to request ratio per {kind} is {ratio}"
-            yield f"{said}, but no request is specified or request is 0"
+            told = f"{name} max limit to request ratio per {kind} is {ratio}"
+            yield f"{told}, but no request is specified or request is 0"
         elif most / request > to_number(ratio):
             yield f"{name} max limit to request ratio per {kind} is {ratio}, but provided ratio is {most / request:.6f}"
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from clusters.texts import Text, counted, listed, said, sentences
 from migrations_app.resources.dependencies import Missing
 from migrations_app.resources.preflight.context import Context
 from migrations_app.resources.preflight.facts import Unreadable
-from migrations_app.resources.preflight.result import Check, Result, listed
+from migrations_app.resources.preflight.result import Check, Result
 
-REFERENCES = Check("references", "Objects that others need")
+REFERENCES = Check("references", said("Objects that others need"))
 # Looked at more closely by checks of their own.
 ELSEWHERE = {"StorageClass", "PriorityClass", "RuntimeClass", "IngressClass", "GatewayClass", "Gateway"}
 
@@ -30,21 +31,39 @@ def references(context: Context) -> Iterator[Result]:
         objects = [_label(*each.user[1:]) for each in users]
         place = f" -n {namespace}" if namespace else ""
         presumed = all(each.presumed for each in users)
-        needs = "may refer to" if presumed else "needs" if len(objects) == 1 else "need"
-        why = "Pods that need it wait until it is there; bindings and others work only then."
+        why = said("Pods that need it wait until it is there; bindings and others work only then.")
         if presumed:
-            why = f"Only the name of the field {users[0].at} says so; if its operator reads it as such, it needs it."
+            why = said(
+                "Only the name of the field {at} says so; if its operator reads it as such, it needs it.",
+                at=users[0].at,
+            )
         yield REFERENCES.warning(
-            f"{listed(objects)} {needs} {_label(kind, namespace, name)}, which "
-            f"{users[0].reason}; the {context.destination} does not have it either.",
+            _lacking(context, objects, _label(kind, namespace, name), users[0].reason, presumed),
             [_label(kind, namespace, name), *objects],
             why=why,
-            remedy="Let it come along, make it there, or change who needs it by a rule of the migration.",
+            remedy=said("Let it come along, make it there, or change who needs it by a rule of the migration."),
             command=f"{context.source.kubectl} get {kind.lower()} {name}{place} -o yaml",
         )
     if not needed or there == len(needed):
-        more = f" {there} of it {'is' if there == 1 else 'are'} on the destination already." if there else ""
-        yield REFERENCES.passed(f"What the objects refer to comes along or is there.{more}")
+        fine = said("What the objects refer to comes along or is there.")
+        already = counted(
+            there, "{n} of it is on the destination already.", "{n} of it are on the destination already."
+        )
+        yield REFERENCES.passed(sentences(fine, already) if there else fine)
+
+
+def _lacking(context: Context, users: list[str], needed: str, reason: str, presumed: bool) -> Text:
+    values = {"users": listed(users), "needed": needed, "reason": reason, "destination": context.destination}
+    if presumed:
+        return said(
+            "{users} may refer to {needed}, which {reason}; the {destination} does not have it either.", **values
+        )
+    return counted(
+        len(users),
+        "{users} needs {needed}, which {reason}; the {destination} does not have it either.",
+        "{users} need {needed}, which {reason}; the {destination} does not have it either.",
+        **values,
+    )
 
 
 def _is_there(context: Context, group: str, kind: str, namespace: str, name: str) -> bool:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from clusters.texts import counted, listed, said
 from migrations_app.resources.marks import annotations_of, type_of
 from migrations_app.resources.preflight.context import Context, Object, label
-from migrations_app.resources.preflight.result import Check, Result, counted, listed
+from migrations_app.resources.preflight.result import Check, Result
 from migrations_app.resources.references import GATEWAY, NETWORKING, items, section
 
-INGRESS_CLASS = Check("ingress-class", "Ingress classes")
-GATEWAY_CLASS = Check("gateway-class", "Gateways and their classes")
-HOSTS = Check("host-collision", "Hosts of Ingresses and Routes")
-NODE_PORTS = Check("node-port", "Node ports")
+INGRESS_CLASS = Check("ingress-class", said("Ingress classes"))
+GATEWAY_CLASS = Check("gateway-class", said("Gateways and their classes"))
+HOSTS = Check("host-collision", said("Hosts of Ingresses and Routes"))
+NODE_PORTS = Check("node-port", said("Node ports"))
 ROUTES = ("route.openshift.io", "Route")
 INGRESSES = (NETWORKING, "Ingress")
 CLASS_ANNOTATION = "kubernetes.io/ingress.class"
@@ -26,9 +27,9 @@ def ingress_classes(context: Context) -> Iterator[Result]:
     if not ingresses:
         return
     classes = context.destination.named("ingressclasses.networking.k8s.io")
-    has = listed(sorted(classes)) or "none"
+    has = listed(sorted(classes)) or said("none")
     default = any(annotations_of(each).get(DEFAULT_INGRESS) == "true" for each in classes.values())
-    why = "No controller would serve them: the hosts would lead nowhere."
+    why = said("No controller would serve them: the hosts would lead nowhere.")
     command = f"{context.destination.kubectl} get ingressclasses"
     absent: dict[str, list[str]] = {}
     unnamed = []
@@ -40,25 +41,47 @@ def ingress_classes(context: Context) -> Iterator[Result]:
             absent.setdefault(str(name), []).append(label(obj))
     for name, objects in sorted(absent.items()):
         yield INGRESS_CLASS.warning(
-            f"The {context.destination} has no ingress class {name}, which {listed(objects)} "
-            f"{'names' if len(objects) == 1 else 'name'} (it has: {has}).",
+            counted(
+                len(objects),
+                "The {destination} has no ingress class {name}, which {objects} names (it has: {has}).",
+                "The {destination} has no ingress class {name}, which {objects} name (it has: {has}).",
+                destination=context.destination,
+                name=name,
+                objects=listed(objects),
+                has=has,
+            ),
             objects,
             why=why,
-            remedy="Install its controller there, or set ingressClassName to one of these by a rule of the migration.",
+            remedy=said(
+                "Install its controller there, or set ingressClassName to one of these by a rule of the migration."
+            ),
             command=command,
         )
     if unnamed:
         yield INGRESS_CLASS.warning(
-            f"{listed(unnamed)} {'names' if len(unnamed) == 1 else 'name'} no ingress class, and the "
-            f"{context.destination} has no default one (it has: {has}).",
+            counted(
+                len(unnamed),
+                "{objects} names no ingress class, and the {destination} has no default one (it has: {has}).",
+                "{objects} name no ingress class, and the {destination} has no default one (it has: {has}).",
+                objects=listed(unnamed),
+                destination=context.destination,
+                has=has,
+            ),
             unnamed,
             why=why,
-            remedy="Make one of the classes the default there, or set ingressClassName by a rule of the migration.",
+            remedy=said(
+                "Make one of the classes the default there, or set ingressClassName by a rule of the migration."
+            ),
             command=command,
         )
     if not absent and not unnamed:
         yield INGRESS_CLASS.passed(
-            f"The {context.destination} has the classes of {counted(len(ingresses), 'Ingress', 'Ingresses')}."
+            counted(
+                len(ingresses),
+                "The {destination} has the classes of {n} Ingress.",
+                "The {destination} has the classes of {n} Ingresses.",
+                destination=context.destination,
+            )
         )
 
 
@@ -72,11 +95,16 @@ def gateways(context: Context) -> Iterator[Result]:
             fine += 1
             continue
         yield GATEWAY_CLASS.warning(
-            f"The {context.destination} has no GatewayClass {name}, which {label(obj)} names (it has: "
-            f"{listed(sorted(classes)) or 'none'}).",
+            said(
+                "The {destination} has no GatewayClass {name}, which {obj} names (it has: {classes}).",
+                destination=context.destination,
+                name=name,
+                obj=label(obj),
+                classes=listed(sorted(classes)) or said("none"),
+            ),
             [label(obj)],
-            why="No controller would serve the Gateway: its routes would lead nowhere.",
-            remedy="Install its controller there, or set gatewayClassName by a rule of the migration.",
+            why=said("No controller would serve the Gateway: its routes would lead nowhere."),
+            remedy=said("Install its controller there, or set gatewayClassName by a rule of the migration."),
             command=f"{context.destination.kubectl} get gatewayclasses",
         )
     for obj in context.planned:
@@ -91,15 +119,27 @@ def gateways(context: Context) -> Iterator[Result]:
                 fine += 1
                 continue
             yield GATEWAY_CLASS.warning(
-                f"{label(obj)} hangs on the Gateway {namespace}/{name}, which the {context.destination} does not have "
-                "and which does not come along.",
+                said(
+                    "{obj} hangs on the Gateway {namespace}/{name}, which the {destination} does not have and which "
+                    "does not come along.",
+                    obj=label(obj),
+                    namespace=namespace,
+                    name=name,
+                    destination=context.destination,
+                ),
                 [label(obj)],
-                why="The route would lead nowhere.",
-                remedy="Make the Gateway there, or change parentRefs by a rule of the migration.",
+                why=said("The route would lead nowhere."),
+                remedy=said("Make the Gateway there, or change parentRefs by a rule of the migration."),
                 command=f"{context.destination.kubectl} get gateways -A",
             )
     if fine:
-        yield GATEWAY_CLASS.passed(f"{counted(fine, 'reference')} to Gateways and their classes can be followed.")
+        yield GATEWAY_CLASS.passed(
+            counted(
+                fine,
+                "{n} reference to Gateways and their classes can be followed.",
+                "{n} references to Gateways and their classes can be followed.",
+            )
+        )
 
 
 def _has_gateway(context: Context, name: str, namespace: str) -> bool:
@@ -139,24 +179,44 @@ def hosts(context: Context) -> Iterator[Result]:
             free += 1
         elif same:
             yield HOSTS.failure(
-                f"{label(host.obj)} wants the host {host}, which {label(same[0].obj)} on the {context.destination} has "
-                "already.",
+                said(
+                    "{obj} wants the host {host}, which {other} on the {destination} has already.",
+                    obj=label(host.obj),
+                    host=host,
+                    other=label(same[0].obj),
+                    destination=context.destination,
+                ),
                 [label(host.obj), label(same[0].obj)],
-                why="One of the two would not be reached, or each would get requests of the other.",
-                remedy="Map the suffix of the host in the migration, leave the object out, or remove the other one.",
+                why=said("One of the two would not be reached, or each would get requests of the other."),
+                remedy=said(
+                    "Map the suffix of the host in the migration, leave the object out, or remove the other one."
+                ),
                 command=_look_up(context, same[0].obj),
             )
         else:
             yield HOSTS.warning(
-                f"{label(host.obj)} wants the host {host}, of which {label(others[0].obj)} on the "
-                f"{context.destination} serves {others[0].path}.",
+                said(
+                    "{obj} wants the host {host}, of which {other} on the {destination} serves {path}.",
+                    obj=label(host.obj),
+                    host=host,
+                    other=label(others[0].obj),
+                    destination=context.destination,
+                    path=others[0].path,
+                ),
                 [label(host.obj), *(label(each.obj) for each in others)],
-                why="Both share the host: make sure that they are meant to.",
-                remedy="Map the suffix of the host in the migration, if they are not.",
+                why=said("Both share the host: make sure that they are meant to."),
+                remedy=said("Map the suffix of the host in the migration, if they are not."),
                 command=_look_up(context, others[0].obj),
             )
     if free:
-        yield HOSTS.passed(f"{counted(free, 'host')} {'is' if free == 1 else 'are'} free on the {context.destination}.")
+        yield HOSTS.passed(
+            counted(
+                free,
+                "{n} host is free on the {destination}.",
+                "{n} hosts are free on the {destination}.",
+                destination=context.destination,
+            )
+        )
 
 
 def _look_up(context: Context, obj: Object) -> str:
@@ -203,14 +263,23 @@ def node_ports(context: Context) -> Iterator[Result]:
             free += 1
             continue
         yield NODE_PORTS.failure(
-            f"{label(obj)} asks for the node port {number}, which {label(other)} on the {context.destination} has.",
+            said(
+                "{obj} asks for the node port {number}, which {other} on the {destination} has.",
+                obj=label(obj),
+                number=number,
+                other=label(other),
+                destination=context.destination,
+            ),
             [label(obj), label(other)],
-            why="The API server would refuse the Service (provided port is already allocated).",
-            remedy="Remove nodePort by a rule of the migration, so that a free one is given, or free it there.",
+            why=said("The API server would refuse the Service (provided port is already allocated)."),
+            remedy=said("Remove nodePort by a rule of the migration, so that a free one is given, or free it there."),
             command=_look_up(context, other),
         )
     if free:
         yield NODE_PORTS.passed(
-            f"{counted(free, 'node port')} that {'is' if free == 1 else 'are'} asked for "
-            f"{'is' if free == 1 else 'are'} free."
+            counted(
+                free,
+                "{n} node port that is asked for is free.",
+                "{n} node ports that are asked for are free.",
+            )
         )

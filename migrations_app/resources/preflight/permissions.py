@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from clusters.texts import Text, listed, said
 from migrations_app.resources.preflight import roles
 from migrations_app.resources.preflight.access import Access, Need, covered
 from migrations_app.resources.preflight.context import Context, label
 from migrations_app.resources.preflight.facts import Facts
-from migrations_app.resources.preflight.result import Check, Result, listed
+from migrations_app.resources.preflight.result import Check, Result
 from migrations_app.resources.references import items, section
 
 Object = dict[str, Any]
-PERMISSIONS = Check("permissions", "Permissions")
-ESCALATION = Check("rbac-escalation", "Permissions to grant permissions")
+PERMISSIONS = Check("permissions", said("Permissions"))
+ESCALATION = Check("rbac-escalation", said("Permissions to grant permissions"))
 RBAC = "rbac.authorization.k8s.io"
 
 # What the movers take, in the order in which it is told.
@@ -104,25 +105,37 @@ def _judged(facts: Facts, needs: list[Need], undo: list[Need], absent: frozenset
     every = list(dict.fromkeys([*needs, *undo]))
     if not missing and not without_undo:
         yield PERMISSIONS.passed(
-            f"The account of the {facts} may do all that this migration needs.",
+            said("The account of the {side} may do all that this migration needs.", side=facts),
             command=_least(facts, every, access.user(), frozenset()),
         )
         return
     command = _least(facts, every, access.user(), absent)
     for found, make, why in (
-        (missing, PERMISSIONS.failure, "The migration would stop there, or objects would be refused."),
-        (without_undo, PERMISSIONS.warning, "A cancelled migration could not take back what it had made."),
+        (missing, PERMISSIONS.failure, said("The migration would stop there, or objects would be refused.")),
+        (without_undo, PERMISSIONS.warning, said("A cancelled migration could not take back what it had made.")),
     ):
         for namespace in dict.fromkeys(each.namespace for each in found):
-            said = [str(each) for each in found if each.namespace == namespace]
+            verbs = [str(each) for each in found if each.namespace == namespace]
             yield make(
-                f"The account of the {facts} may not {listed(said, 12)} "
-                f"{f'in namespace {namespace}' if namespace else 'outside of namespaces'}.",
+                _lacking(facts, listed(verbs, 12), namespace),
                 [f"Namespace {namespace}"] if namespace else [],
                 why=why,
-                remedy="Grant it a role with these permissions there, or use a kubeconfig of an account that has them.",
+                remedy=said(
+                    "Grant it a role with these permissions there, or use a kubeconfig of an account that has them."
+                ),
                 command=command,
             )
+
+
+def _lacking(facts: Facts, verbs: Text, namespace: str) -> Text:
+    if not namespace:
+        return said("The account of the {side} may not {verbs} outside of namespaces.", side=facts, verbs=verbs)
+    return said(
+        "The account of the {side} may not {verbs} in namespace {namespace}.",
+        side=facts,
+        verbs=verbs,
+        namespace=namespace,
+    )
 
 
 def _least(facts: Facts, needs: list[Need], user: str, absent: frozenset[str]) -> str:
@@ -150,11 +163,16 @@ def escalation(context: Context) -> Iterator[Result]:
             refused.append((label(obj), more))
     for name, more in refused:
         yield ESCALATION.failure(
-            f"The account of the {context.destination} may not make {name}, because that grants what it may not do "
-            f"itself: {listed(more, 3)}.",
+            said(
+                "The account of the {destination} may not make {name}, because that grants what it may not do "
+                "itself: {more}.",
+                destination=context.destination,
+                name=name,
+                more=listed(more, 3),
+            ),
             [name],
-            why="The API server refuses it (attempting to grant RBAC permissions not currently held).",
-            remedy="Let an administrator make it, or allow the account to escalate and bind roles.",
+            why=said("The API server refuses it (attempting to grant RBAC permissions not currently held)."),
+            remedy=said("Let an administrator make it, or allow the account to escalate and bind roles."),
             command=f"{context.destination.kubectl} create clusterrole kubemotion-grants --verb=escalate,bind "
             f"--resource=roles.{RBAC},clusterroles.{RBAC}",
         )

@@ -6,18 +6,19 @@ import json
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
+from clusters.texts import Text, counted, listed, said
 from migrations_app.resources.preflight import limits
 from migrations_app.resources.preflight.context import Context, Object
 from migrations_app.resources.preflight.facts import Facts
 from migrations_app.resources.preflight.limits import shown
-from migrations_app.resources.preflight.result import Check, Result, counted, listed
+from migrations_app.resources.preflight.result import Check, Result
 from migrations_app.resources.preflight.usage import QUOTAS, Quota, Usage, pod_usage, quota_of, quotas_of, shares, total
 from migrations_app.resources.preflight.workloads import Workload, amounts
 from migrations_app.resources.references import items
 
-QUOTA = Check("quota", "Quotas of the destination's namespaces")
-SPECIFIED = Check("quota-needs-limits", "Requests and limits that quotas demand")
-MOVERS = Check("mover-quota", "Room for the movers' pods")
+QUOTA = Check("quota", said("Quotas of the destination's namespaces"))
+SPECIFIED = Check("quota-needs-limits", said("Requests and limits that quotas demand"))
+MOVERS = Check("mover-quota", said("Room for the movers' pods"))
 # A quota on one of these is a demand that each container says how much.
 DEMANDED = ("requests.cpu", "requests.memory", "limits.cpu", "limits.memory", "cpu", "memory")
 
@@ -35,21 +36,40 @@ def quotas(context: Context) -> Iterator[Result]:
         if exceeded := _exceeded(quota, total(coming)):
             wrong = True
             yield QUOTA.failure(
-                f"{quota} of the {context.destination} is too small ({listed(exceeded.values())}).",
+                said(
+                    "{quota} of the {destination} is too small ({amounts}).",
+                    quota=quota,
+                    destination=context.destination,
+                    amounts=listed(exceeded.values()),
+                ),
                 [share.label for share in coming if exceeded.keys() & share.usage.keys()],
-                why="The API server would refuse what exceeds it: claims are not made, or workloads get no pods.",
-                remedy="Raise the quota there, or bring less: fewer replicas, or without starting the applications.",
+                why=said("The API server would refuse what exceeds it: claims are not made, or workloads get no pods."),
+                remedy=said(
+                    "Raise the quota there, or bring less: fewer replicas, or without starting the applications."
+                ),
                 command=quota.command(context.destination, "edit"),
             )
     if looked_at and not wrong:
-        yield QUOTA.passed(f"What comes fits into {counted(looked_at, 'quota')} of the {context.destination}.")
+        yield QUOTA.passed(
+            counted(
+                looked_at,
+                "What comes fits into {n} quota of the {destination}.",
+                "What comes fits into {n} quotas of the {destination}.",
+                destination=context.destination,
+            )
+        )
 
 
-def _exceeded(quota: Quota, usage: Usage) -> dict[str, str]:
+def _exceeded(quota: Quota, usage: Usage) -> dict[str, Text]:
     """What of the quota the additional usage exceeds, each with the numbers."""
     return {
-        name: f"{name}: {shown(name, usage[name])} more on top of {shown(name, quota.used.get(name, Decimal(0)))}, of "
-        f"{shown(name, hard)}"
+        name: said(
+            "{name}: {more} more on top of {used}, of {hard}",
+            name=name,
+            more=shown(name, usage[name]),
+            used=shown(name, quota.used.get(name, Decimal(0))),
+            hard=shown(name, hard),
+        )
         for name, hard in quota.hard.items()
         if usage.get(name) and quota.used.get(name, Decimal(0)) + usage[name] > hard
     }
@@ -68,11 +88,20 @@ def demands(context: Context) -> Iterator[Result]:
             users = list(dict.fromkeys(workload for each in lacking.values() for workload in _distinct(each)))
             make = SPECIFIED.failure if any(each.starts for each in users) else SPECIFIED.warning
             yield make(
-                f"{quota} of the {context.destination} demands {listed(sorted(lacking))} of every container, and "
-                f"{listed(map(str, users))} {'does' if len(users) == 1 else 'do'} not say it.",
+                counted(
+                    len(users),
+                    "{quota} of the {destination} demands {demanded} of every container, and {users} does not say it.",
+                    "{quota} of the {destination} demands {demanded} of every container, and {users} do not say it.",
+                    quota=quota,
+                    destination=context.destination,
+                    demanded=listed(sorted(lacking)),
+                    users=listed(users),
+                ),
                 map(str, users),
-                why="The API server would refuse their pods (failed quota: must specify).",
-                remedy="Add a LimitRange with defaults to the namespace, or requests and limits to the containers.",
+                why=said("The API server would refuse their pods (failed quota: must specify)."),
+                remedy=said(
+                    "Add a LimitRange with defaults to the namespace, or requests and limits to the containers."
+                ),
                 command=_limit_range(
                     context.destination, sorted(quota.namespaces & set(context.namespaces))[0], lacking
                 ),
@@ -133,29 +162,41 @@ def movers(context: Context) -> Iterator[Result]:
                     wrong = True
                     yield found
     if looked_at and not wrong:
-        yield MOVERS.passed(f"The movers' pods fit into {counted(looked_at, 'quota')}.")
+        yield MOVERS.passed(
+            counted(looked_at, "The movers' pods fit into {n} quota.", "The movers' pods fit into {n} quotas.")
+        )
 
 
 def _keeps_out(facts: Facts, namespace: str, quota: Quota, spec: Object) -> Result | None:
     """How the quota keeps a mover's pod out, if it does."""
     if not quota.covers(spec):
         return None
-    place = f"The movers' pods cannot run in namespace {namespace} on the {facts}"
-    why = "The volumes could not be read or written."
+    values = {"namespace": namespace, "side": facts, "quota": quota}
+    why = said("The volumes could not be read or written.")
     if full := _exceeded(quota, pod_usage(spec, 1)):
         return MOVERS.failure(
-            f"{place}: {quota} has no room left for one ({listed(full.values())}).",
+            said(
+                "The movers' pods cannot run in namespace {namespace} on the {side}: {quota} has no room left for one "
+                "({amounts}).",
+                **values,
+                amounts=listed(full.values()),
+            ),
             [str(quota)],
             why=why,
-            remedy="Raise the quota for the time of the migration.",
+            remedy=said("Raise the quota for the time of the migration."),
             command=quota.command(facts, "edit"),
         )
     if unsaid := list(_unsaid(quota, spec)):
         return MOVERS.failure(
-            f"{place}: {quota} demands {listed(unsaid)} of every container, which theirs do not say.",
+            said(
+                "The movers' pods cannot run in namespace {namespace} on the {side}: {quota} demands {demanded} of "
+                "every container, which theirs do not say.",
+                **values,
+                demanded=listed(unsaid),
+            ),
             [str(quota)],
             why=why,
-            remedy="Add a LimitRange with defaults to the namespace for the time of the migration.",
+            remedy=said("Add a LimitRange with defaults to the namespace for the time of the migration."),
             command=_limit_range(facts, namespace, unsaid),
         )
     return None

@@ -1,16 +1,16 @@
 """One result of the preflight: what was looked at, how it is, and what to do about it.
 
-The texts are plain English, as those of the apply are. `docs/preflight.md` has a row for every code.
+Its texts are said in the reader's language where they are shown. `docs/preflight.md` has a row for every code.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-SHOWN = 5
+from clusters.texts import NOTHING, Text
 
 
 class Verdict(StrEnum):
@@ -33,15 +33,15 @@ class Result:
 
     code: str
     status: Verdict
-    title: str
-    message: str
+    title: Text
+    message: Text
     objects: tuple[str, ...] = ()
-    why: str = ""
-    remedy: str = ""
+    why: Text = NOTHING
+    remedy: Text = NOTHING
     command: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values that JSON can hold."""
+        """Plain values and Texts, which `clusters.texts` carries through JSON."""
         return {**asdict(self), "status": str(self.status), "objects": list(self.objects)}
 
     def __str__(self) -> str:
@@ -53,23 +53,35 @@ class Check:
     """Something that is looked at; it makes the results."""
 
     code: str
-    title: str
+    title: Text
 
-    def passed(self, message: str, objects: Iterable[str] = (), *, command: str = "") -> Result:
+    def passed(self, message: Text, objects: Iterable[str] = (), *, command: str = "") -> Result:
         return Result(self.code, Verdict.PASS, self.title, message, tuple(objects), command=command)
 
     def warning(
-        self, message: str, objects: Iterable[str] = (), *, why: str = "", remedy: str = "", command: str = ""
+        self,
+        message: Text,
+        objects: Iterable[str] = (),
+        *,
+        why: Text = NOTHING,
+        remedy: Text = NOTHING,
+        command: str = "",
     ) -> Result:
         return Result(self.code, Verdict.WARNING, self.title, message, tuple(objects), why, remedy, command)
 
     def failure(
-        self, message: str, objects: Iterable[str] = (), *, why: str = "", remedy: str = "", command: str = ""
+        self,
+        message: Text,
+        objects: Iterable[str] = (),
+        *,
+        why: Text = NOTHING,
+        remedy: Text = NOTHING,
+        command: str = "",
     ) -> Result:
         return Result(self.code, Verdict.FAILURE, self.title, message, tuple(objects), why, remedy, command)
 
 
-def passed(code: str, title: str, message: str, objects: Iterable[str] = ()) -> Result:
+def passed(code: str, title: Text, message: Text, objects: Iterable[str] = ()) -> Result:
     """A check that found nothing wrong."""
     return Check(code, title).passed(message, objects)
 
@@ -83,15 +95,3 @@ def worst_first(results: Iterable[Result]) -> list[Result]:
     """Failures, warnings, passes; within each as they came."""
     order = (Verdict.FAILURE, Verdict.WARNING, Verdict.PASS)
     return sorted(results, key=lambda each: order.index(each.status))
-
-
-def listed(names: Iterable[str], shown: int = SHOWN) -> str:
-    """The first names as a text, and how many more there are."""
-    every: Sequence[str] = list(names)
-    more = f" and {len(every) - shown} more" if len(every) > shown else ""
-    return ", ".join(every[:shown]) + more
-
-
-def counted(count: int, singular: str, plural: str = "") -> str:
-    """`1 pod`, `2 pods`."""
-    return f"{count} {singular if count == 1 else plural or singular + 's'}"

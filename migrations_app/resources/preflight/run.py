@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+from clusters.texts import said
 from migrations_app.resources.preflight import (
     admission,
     apis,
@@ -100,10 +101,10 @@ def _unmade(check: Check, unreadable: Unreadable) -> Result:
     user = Access(facts).user() or "NAME"
     name = f"kubemotion-lists-{resource.partition('.')[0]}"
     return check.warning(
-        f"Not checked: the account of the {facts} may not list {resource}.",
+        said("Not checked: the account of the {side} may not list {resource}.", side=facts, resource=resource),
         [f"{resource} of the {facts}"],
-        why="What this check would find shows only when the migration runs.",
-        remedy=f"Allow it the verb list on {resource}, then check again.",
+        why=said("What this check would find shows only when the migration runs."),
+        remedy=said("Allow it the verb list on {resource}, then check again.", resource=resource),
         command=f"{facts.kubectl} create clusterrole {name} --verb=list --resource={resource}\n"
         f"{facts.kubectl} create clusterrolebinding {name} --clusterrole={name} --user={shlex.quote(user)}",
     )

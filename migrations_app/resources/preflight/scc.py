@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from clusters.texts import NOTHING, Text, counted, listed, said, sentences
 from migrations_app.resources.marks import annotations_of
 from migrations_app.resources.preflight.context import Context, Object
 from migrations_app.resources.preflight.facts import Facts, Unreadable
-from migrations_app.resources.preflight.result import Check, Result, counted, listed
+from migrations_app.resources.preflight.result import Check, Result
 from migrations_app.resources.preflight.uids import ids_of
 from migrations_app.resources.preflight.workloads import Workload
 from migrations_app.resources.references import items, section
 
-SCC = Check("scc", "SecurityContextConstraints")
+SCC = Check("scc", said("SecurityContextConstraints"))
 SCCS = "securitycontextconstraints.security.openshift.io"
 SCC_GROUP = "security.openshift.io"
 RBAC = "rbac.authorization.k8s.io"
@@ -44,7 +45,13 @@ def constraints(context: Context) -> Iterator[Result]:
             continue
         yield _refused(context, workload, mine, there)
     if fine:
-        yield SCC.passed(f"The pods of {counted(fine, 'workload')} fit constraints that their accounts may use.")
+        yield SCC.passed(
+            counted(
+                fine,
+                "The pods of {n} workload fit constraints that their accounts may use.",
+                "The pods of {n} workloads fit constraints that their accounts may use.",
+            )
+        )
 
 
 def _refused(context: Context, workload: Workload, mine: list[Object], there: list[Object]) -> Result:
@@ -52,15 +59,28 @@ def _refused(context: Context, workload: Workload, mine: list[Object], there: li
     ids = ids_of(context.namespaces.get(workload.namespace, {}))
     enough = sorted((each for each in there if not unfit(each, workload.spec, ids)), key=_power)
     best = enough[0]["metadata"]["name"] if enough else "privileged"
-    tried = [f"{each['metadata']['name']}: {listed(unfit(each, workload.spec, ids), 2)}" for each in mine]
+    tried = [
+        said("{name}: {why}", name=each["metadata"]["name"], why=listed(unfit(each, workload.spec, ids), 2))
+        for each in mine
+    ]
     used = _used_on_source(context, workload)
-    before = f" On the source they run under {used}." if used else ""
+    before = said("On the source they run under {used}.", used=used) if used else NOTHING
     return make(
-        f"No SecurityContextConstraints of the {context.destination} that the account {workload.account} of namespace "
-        f"{workload.namespace} may use fit the pods of {workload} ({listed(tried) or 'it may use none'}).{before}",
+        sentences(
+            said(
+                "No SecurityContextConstraints of the {destination} that the account {account} of namespace "
+                "{namespace} may use fit the pods of {workload} ({tried}).",
+                destination=context.destination,
+                account=workload.account,
+                namespace=workload.namespace,
+                workload=workload,
+                tried=listed(tried) or said("it may use none"),
+            ),
+            before,
+        ),
         [str(workload), f"ServiceAccount {workload.namespace}/{workload.account}"],
-        why="OpenShift would refuse the pods (unable to validate against any security context constraint).",
-        remedy=f"Let the account use {best} there, or change the pods by a rule of the migration.",
+        why=said("OpenShift would refuse the pods (unable to validate against any security context constraint)."),
+        remedy=said("Let the account use {best} there, or change the pods by a rule of the migration.", best=best),
         command=f"oc --context {context.destination.cluster} adm policy add-scc-to-user {best} -z {workload.account} "
         f"-n {workload.namespace}",
     )
@@ -164,12 +184,12 @@ def _reviewed(facts: Facts, name: str, namespace: str, user: str, groups: Iterab
     return bool((facts.review(path, review, "review an account's permissions") or {}).get("allowed"))
 
 
-def unfit(found: Object, spec: Object, ids: range) -> list[str]:
+def unfit(found: Object, spec: Object, ids: range) -> list[Text]:
     """Why the constraints do not let in a pod of this spec; empty where they do. `ids` is the namespace's range."""
     return list(_unfit(found, spec, ids))
 
 
-def _unfit(found: Object, spec: Object, ids: range) -> Iterator[str]:
+def _unfit(found: Object, spec: Object, ids: range) -> Iterator[Text]:
     pod = section(spec, "securityContext")
     containers = [*items(spec, "initContainers"), *items(spec, "containers")]
     contexts = [section(each, "securityContext") for each in containers]
@@ -179,62 +199,72 @@ def _unfit(found: Object, spec: Object, ids: range) -> Iterator[str]:
         ("hostIPC", "allowHostIPC"),
     ):
         if spec.get(field) and not found.get(allowed):
-            yield f"{field} is not allowed"
+            yield said("{field} is not allowed", field=field)
     if any(each.get("privileged") for each in contexts) and not found.get("allowPrivilegedContainer"):
-        yield "privileged containers are not allowed"
+        yield said("privileged containers are not allowed")
     if any(port.get("hostPort") for each in containers for port in items(each, "ports")) and not found.get(
         "allowHostPorts"
     ):
-        yield "host ports are not allowed"
+        yield said("host ports are not allowed")
     if (
         any(each.get("allowPrivilegeEscalation") for each in contexts)
         and found.get("allowPrivilegeEscalation") is False
     ):
-        yield "privilege escalation is not allowed"
+        yield said("privilege escalation is not allowed")
     yield from _capabilities(found, contexts)
     yield from _volumes(found, spec)
     yield from _users(found, pod, contexts, ids)
     yield from _groups(found, pod, ids)
 
 
-def _capabilities(found: Object, contexts: list[Object]) -> Iterator[str]:
+def _capabilities(found: Object, contexts: list[Object]) -> Iterator[Text]:
     allowed = {*(found.get("allowedCapabilities") or ()), *(found.get("defaultAddCapabilities") or ())}
     wanted = {each for one in contexts for each in section(one, "capabilities").get("add") or ()}
     if "*" not in allowed and (lacking := sorted(wanted - allowed)):
-        yield f"capability {listed(lacking)} may not be added"
+        yield said("capability {names} may not be added", names=listed(lacking))
 
 
-def _volumes(found: Object, spec: Object) -> Iterator[str]:
+def _volumes(found: Object, spec: Object) -> Iterator[Text]:
     allowed = set(found.get("volumes") or ())
     if "*" in allowed:
         return
     used = {kind for each in items(spec, "volumes") for kind in each if kind != "name"}
     if lacking := sorted(used - allowed - {"image"}):
-        yield f"volumes of kind {listed(lacking)} are not allowed"
+        yield said("volumes of kind {kinds} are not allowed", kinds=listed(lacking))
 
 
-def _users(found: Object, pod: Object, contexts: list[Object], ids: range) -> Iterator[str]:
+def _users(found: Object, pod: Object, contexts: list[Object], ids: range) -> Iterator[Text]:
     strategy = section(found, "runAsUser")
     asked = {each["runAsUser"] for each in [pod, *contexts] if each.get("runAsUser") is not None}
     match strategy.get("type"):
         case "MustRunAsNonRoot":
             if 0 in asked:
-                yield "user 0 is not allowed"
+                yield said("user {ids} is not allowed", ids=0)
         case "MustRunAsRange":
             least, most = strategy.get("uidRangeMin"), strategy.get("uidRangeMax")
             allowed = ids if least is None or most is None else range(least, most + 1)
             if wrong := sorted(each for each in asked if each not in allowed):
-                yield f"user {listed(map(str, wrong))} is not in the range {allowed.start}-{allowed.stop - 1}"
+                yield said(
+                    "user {ids} is not in the range {first}-{last}",
+                    ids=listed(wrong),
+                    first=allowed.start,
+                    last=allowed.stop - 1,
+                )
         case "MustRunAs":
             if wrong := sorted(each for each in asked if each != strategy.get("uid")):
-                yield f"user {listed(map(str, wrong))} is not {strategy.get('uid')}"
+                yield said("user {ids} is not {wanted}", ids=listed(wrong), wanted=strategy.get("uid"))
 
 
-def _groups(found: Object, pod: Object, ids: range) -> Iterator[str]:
+def _groups(found: Object, pod: Object, ids: range) -> Iterator[Text]:
     strategy = section(found, "fsGroup")
     group = pod.get("fsGroup")
     if strategy.get("type") != "MustRunAs" or group is None:
         return
     allowed = [range(each.get("min", 0), each.get("max", 0) + 1) for each in items(strategy, "ranges")] or [ids]
     if not any(group in each for each in allowed):
-        yield f"fsGroup {group} is not in the range {allowed[0].start}-{allowed[0].stop - 1}"
+        yield said(
+            "fsGroup {group} is not in the range {first}-{last}",
+            group=group,
+            first=allowed[0].start,
+            last=allowed[0].stop - 1,
+        )

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 
+from clusters.texts import NOTHING, Text, counted, listed, said
 from migrations_app.resources.preflight.context import Context, Object
 from migrations_app.resources.preflight.limits import shown
-from migrations_app.resources.preflight.result import Check, Result, counted, listed
+from migrations_app.resources.preflight.result import Check, Result
 from migrations_app.resources.preflight.workloads import Workload, pod_requests
 from migrations_app.resources.quantities import to_number
 from migrations_app.resources.references import items, section
 from migrations_app.resources.selection import Requirement
 
-ARCHITECTURE = Check("architecture", "Architecture of the nodes")
-PLACEMENT = Check("node-placement", "Nodes that the pods may run on")
-ROOM = Check("node-resources", "Room on the nodes")
-PRIORITY = Check("priority-class", "Priority classes")
-RUNTIME = Check("runtime-class", "Runtime classes")
-SCHEDULER = Check("scheduler", "Schedulers")
+ARCHITECTURE = Check("architecture", said("Architecture of the nodes"))
+PLACEMENT = Check("node-placement", said("Nodes that the pods may run on"))
+ROOM = Check("node-resources", said("Room on the nodes"))
+PRIORITY = Check("priority-class", said("Priority classes"))
+RUNTIME = Check("runtime-class", said("Runtime classes"))
+SCHEDULER = Check("scheduler", said("Schedulers"))
 
-CORDONED = "takes no new pods (cordoned)"
+CORDONED = said("takes no new pods (cordoned)")
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 ARCH, OS = "kubernetes.io/arch", "kubernetes.io/os"
 BUILT_IN_PRIORITIES = ("system-cluster-critical", "system-node-critical")
@@ -36,31 +37,44 @@ def architecture(context: Context) -> Iterator[Result]:
     here, there = _architectures(context.source.list("nodes")), _architectures(context.destination.list("nodes"))
     if not here or not there:
         return
-    said = f"The source's nodes are {listed(sorted(here))}, the destination's are {listed(sorted(there))}"
+    known = {"here": listed(sorted(here)), "there": listed(sorted(there))}
     if there <= here:
-        yield ARCHITECTURE.passed(f"{said}.")
+        yield ARCHITECTURE.passed(said("The source's nodes are {here}, the destination's are {there}.", **known))
         return
     open_ones = [each for each in context.workloads if not _says_architecture(each.spec)]
     objects = list(map(str, open_ones))
     images = sorted({str(each.get("image")) for workload in open_ones for each in workload.containers()})
     command = f"docker buildx imagetools inspect {shlex.quote(images[0])}" if images else ""
-    why = "A container whose image is made for another architecture ends at once (exec format error)."
+    why = said("A container whose image is made for another architecture ends at once (exec format error).")
     if not here & there:
         yield ARCHITECTURE.failure(
-            f"{said}: no architecture is common to both.",
+            said(
+                "The source's nodes are {here}, the destination's are {there}: no architecture is common to both.",
+                **known,
+            ),
             map(str, context.workloads),
             why=why,
-            remedy=f"Add nodes of {listed(sorted(here))} to the destination, or build the images for "
-            f"{listed(sorted(there))} as well.",
+            remedy=said(
+                "Add nodes of {here} to the destination, or build the images for {there} as well.",
+                **known,
+            ),
             command=command,
         )
     elif objects:
         only = sorted(there & here)[0]
         yield ARCHITECTURE.warning(
-            f"{said}: pods of {listed(objects)} may land on nodes of an architecture that they never ran on.",
+            said(
+                "The source's nodes are {here}, the destination's are {there}: pods of {objects} may land on nodes of "
+                "an architecture that they never ran on.",
+                **known,
+                objects=listed(objects),
+            ),
             objects,
             why=why,
-            remedy=f"See whether the images are made for several, or add the nodeSelector {ARCH}={only} by a rule.",
+            remedy=said(
+                "See whether the images are made for several, or add the nodeSelector {selector} by a rule.",
+                selector=f"{ARCH}={only}",
+            ),
             command=command,
         )
 
@@ -94,27 +108,37 @@ def placement(context: Context) -> Iterator[Result]:
             fine += 1
             continue
         counts = Counter(refusals.values())
-        reasons = listed(f"{count} {reason}" for reason, count in counts.most_common())
+        reasons = listed(said("{number} {fate}", number=count, fate=reason) for reason, count in counts.most_common())
         # A cordon is there for a while; whoever put it takes it away again.
         hopeless = workload.starts and CORDONED not in counts
         make = PLACEMENT.failure if hopeless else PLACEMENT.warning
         yield make(
-            f"No node of the {context.destination} takes the pods of {workload}: of {len(nodes)} nodes {reasons}.",
+            said(
+                "No node of the {destination} takes the pods of {workload}: of {nodes} nodes {reasons}.",
+                destination=context.destination,
+                workload=workload,
+                nodes=len(nodes),
+                reasons=reasons,
+            ),
             [str(workload)],
-            why="The pods would wait for ever.",
-            remedy=_placement_remedy(workload.spec, refusals),
+            why=said("The pods would wait for ever."),
+            remedy=_placement_remedy(refusals),
             command=_placement_command(context, workload.spec, nodes),
         )
     if fine and nodes:
-        yield PLACEMENT.passed(f"There are nodes for the pods of {counted(fine, 'workload')}.")
+        yield PLACEMENT.passed(
+            counted(
+                fine, "There are nodes for the pods of {n} workload.", "There are nodes for the pods of {n} workloads."
+            )
+        )
 
 
-def _placement_remedy(spec: Object, refusals: dict[str, str]) -> str:
+def _placement_remedy(refusals: Mapping[str, Text]) -> Text:
     if CORDONED in refusals.values():
-        return "Uncordon a node there, or wait until somebody does."
-    if all("taint" in each for each in refusals.values()):
-        return "Add a toleration by a rule of the migration, or remove the taint from a node."
-    return "Label a node there, or change the nodeSelector or affinity by a rule of the migration."
+        return said("Uncordon a node there, or wait until somebody does.")
+    if all("taint" in each.values for each in refusals.values()):
+        return said("Add a toleration by a rule of the migration, or remove the taint from a node.")
+    return said("Label a node there, or change the nodeSelector or affinity by a rule of the migration.")
 
 
 def _placement_command(context: Context, spec: Object, nodes: list[Object]) -> str:
@@ -130,7 +154,7 @@ def nodes_for(context: Context, workload: Workload) -> list[Object]:
     return [node for node in context.destination.list("nodes") if not refusal(workload.spec, node)]
 
 
-def refusal(spec: Object, node: Object) -> str:
+def refusal(spec: Object, node: Object) -> Text:
     """Why the node takes no pods of this spec; empty where it does. As the scheduler's filters ask."""
     labels = node["metadata"].get("labels") or {}
     if section(node, "spec").get("unschedulable") and not _tolerates(
@@ -140,14 +164,16 @@ def refusal(spec: Object, node: Object) -> str:
     for taint in items(node.get("spec"), "taints"):
         if taint.get("effect") in ("NoSchedule", "NoExecute") and not _tolerates(spec, taint):
             value = f"={taint['value']}" if taint.get("value") else ""
-            return f"has the taint {taint.get('key')}{value}:{taint['effect']}, which is not tolerated"
+            return said(
+                "has the taint {taint}, which is not tolerated", taint=f"{taint.get('key')}{value}:{taint['effect']}"
+            )
     for key, value in section(spec, "nodeSelector").items():
         if labels.get(key) != value:
-            return f"lacks the label {key}={value}"
+            return said("lacks the label {label}", label=f"{key}={value}")
     required = section(spec, "affinity", "nodeAffinity", REQUIRED)
     if required and not any(_meets(term, node) for term in items(required, "nodeSelectorTerms")):
-        return f"does not meet the node affinity ({_affinity(required)})"
-    return ""
+        return said("does not meet the node affinity ({affinity})", affinity=_affinity(required))
+    return NOTHING
 
 
 def _tolerates(spec: Object, taint: Object) -> bool:
@@ -180,12 +206,12 @@ def _requirement(expression: Object) -> Requirement:
 
 
 def _affinity(required: Object) -> str:
-    def said(each: Object) -> str:
+    def shown_as(each: Object) -> str:
         values = ",".join(map(str, each.get("values") or ()))
         return f"{each.get('key')} {each.get('operator')}{f' {values}' if values else ''}"
 
     return " or ".join(
-        " and ".join(said(each) for each in [*items(term, "matchExpressions"), *items(term, "matchFields")])
+        " and ".join(shown_as(each) for each in [*items(term, "matchExpressions"), *items(term, "matchFields")])
         for term in items(required, "nodeSelectorTerms")
     )
 
@@ -206,11 +232,16 @@ def room(context: Context) -> Iterator[Result]:
         if usable and not any(_fits(asked, offered[node["metadata"]["name"]]) for node in usable):
             wrong = True
             yield ROOM.failure(
-                f"A pod of {workload} asks for {_amounts(asked)}, more than any node of the {context.destination} that "
-                "may take it has.",
+                said(
+                    "A pod of {workload} asks for {asked}, more than any node of the {destination} that may take it "
+                    "has.",
+                    workload=workload,
+                    asked=_amounts(asked),
+                    destination=context.destination,
+                ),
                 [str(workload)],
-                why="The pod would wait for ever.",
-                remedy="Add a larger node there, or lower the requests by a rule of the migration.",
+                why=said("The pod would wait for ever."),
+                remedy=said("Add a larger node there, or lower the requests by a rule of the migration."),
                 command=f"{context.destination.kubectl} describe nodes",
             )
     if wrong:
@@ -219,26 +250,39 @@ def room(context: Context) -> Iterator[Result]:
     short = {name: value for name, value in needed.items() if value > free.get(name, Decimal(0))}
     if short:
         lacking = listed(
-            f"{shown(name, value)} {name} of {shown(name, max(free.get(name, Decimal(0)), Decimal(0)))} that are free"
+            said(
+                "{amount} {name} of {free} that are free",
+                amount=shown(name, value),
+                name=name,
+                free=shown(name, max(free.get(name, Decimal(0)), Decimal(0))),
+            )
             for name, value in short.items()
         )
         yield ROOM.warning(
-            f"The pods that would start ask for {lacking} on the {context.destination}.",
+            said(
+                "The pods that would start ask for {lacking} on the {destination}.",
+                lacking=lacking,
+                destination=context.destination,
+            ),
             map(str, starting),
-            why="Some pods would wait until others end, unless the cluster adds nodes by itself.",
-            remedy="Add nodes there, or start with fewer replicas.",
+            why=said("Some pods would wait until others end, unless the cluster adds nodes by itself."),
+            remedy=said("Add nodes there, or start with fewer replicas."),
             command=f"{context.destination.kubectl} describe nodes",
         )
     else:
         pods = sum(each.pods or 0 for each in starting)
         yield ROOM.passed(
-            f"{counted(pods, 'pod')} would start and {'asks' if pods == 1 else 'ask'} for {_amounts(needed)}, which is "
-            "free on the nodes."
+            counted(
+                pods,
+                "{n} pod would start and asks for {amounts}, which is free on the nodes.",
+                "{n} pods would start and ask for {amounts}, which is free on the nodes.",
+                amounts=_amounts(needed),
+            )
         )
 
 
-def _amounts(amounts: dict[str, Decimal]) -> str:
-    return listed(f"{shown(name, value)} {name}" for name, value in sorted(amounts.items())) or "nothing"
+def _amounts(amounts: dict[str, Decimal]) -> Text:
+    return listed(f"{shown(name, value)} {name}" for name, value in sorted(amounts.items())) or said("nothing")
 
 
 def _allocatable(node: Object) -> dict[str, Decimal]:
@@ -301,16 +345,30 @@ def _classes(context: Context, check: Check, field: str, resource: str, group: s
             continue
         make = check.failure if any(each.starts for each in workloads) else check.warning
         yield make(
-            f"The {context.destination} has no {kind} {name}, which {listed(map(str, workloads))} "
-            f"{'names' if len(workloads) == 1 else 'name'}.",
+            counted(
+                len(workloads),
+                "The {destination} has no {kind} {name}, which {workloads} names.",
+                "The {destination} has no {kind} {name}, which {workloads} name.",
+                destination=context.destination,
+                kind=kind,
+                name=name,
+                workloads=listed(workloads),
+            ),
             map(str, workloads),
-            why=f"The API server refuses pods that name a {kind} that is not there.",
-            remedy=f"Make it there, or remove {field} by a rule of the migration.",
+            why=said("The API server refuses pods that name a {kind} that is not there.", kind=kind),
+            remedy=said("Make it there, or remove {field} by a rule of the migration.", field=field),
             command=f"{context.source.kubectl} get {kind.lower()} {name} -o yaml \\\n"
             f"  | {context.destination.kubectl} apply -f -",
         )
     if fine:
-        yield check.passed(f"The {context.destination} has or gets {kind} {listed(fine)}.")
+        yield check.passed(
+            said(
+                "The {destination} has or gets {kind} {fine}.",
+                destination=context.destination,
+                kind=kind,
+                fine=listed(fine),
+            )
+        )
 
 
 def schedulers(context: Context) -> Iterator[Result]:
@@ -323,13 +381,23 @@ def schedulers(context: Context) -> Iterator[Result]:
     known = {section(pod, "spec").get("schedulerName") for pod in context.destination.list("pods")} if users else set()
     for name, objects in sorted(users.items()):
         if name in known:
-            yield SCHEDULER.passed(f"The scheduler {name} is in use on the {context.destination}.")
+            yield SCHEDULER.passed(
+                said("The scheduler {name} is in use on the {destination}.", name=name, destination=context.destination)
+            )
             continue
         yield SCHEDULER.warning(
-            f"{listed(objects)} {'asks' if len(objects) == 1 else 'ask'} for the scheduler {name}, which no pod on the "
-            f"{context.destination} uses.",
+            counted(
+                len(objects),
+                "{objects} asks for the scheduler {name}, which no pod on the {destination} uses.",
+                "{objects} ask for the scheduler {name}, which no pod on the {destination} uses.",
+                objects=listed(objects),
+                name=name,
+                destination=context.destination,
+            ),
             objects,
-            why="Without that scheduler the pods would wait for ever.",
-            remedy="Install it there (stork comes with Portworx), or remove schedulerName by a rule of the migration.",
+            why=said("Without that scheduler the pods would wait for ever."),
+            remedy=said(
+                "Install it there (stork comes with Portworx), or remove schedulerName by a rule of the migration."
+            ),
             command=f"{context.destination.kubectl} get pods -A -o wide | grep {shlex.quote(name)}",
         )

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from clusters.texts import counted, listed, said
 from migrations_app.resources.marks import key_of
 from migrations_app.resources.preflight.context import Context, label
-from migrations_app.resources.preflight.result import Check, Result, counted, listed
+from migrations_app.resources.preflight.result import Check, Result
 from migrations_app.resources.references import references
 
-SECRETS = Check("secret-types", "Secrets that do not travel")
-SEALED = Check("sealed-secrets", "Sealed Secrets")
+SECRETS = Check("secret-types", said("Secrets that do not travel"))
+SEALED = Check("sealed-secrets", said("Sealed Secrets"))
 # Made by a controller of the cluster, for that cluster (Kubernetes' and OpenShift's).
 OF_THE_CLUSTER = {
-    "kubernetes.io/service-account-token": "is a token of the source cluster, void on any other",
-    "kubernetes.io/dockercfg": "is OpenShift's key to the source's own registry",
-    "bootstrap.kubernetes.io/token": "lets nodes join the source cluster",
+    "kubernetes.io/service-account-token": said("is a token of the source cluster, void on any other"),
+    "kubernetes.io/dockercfg": said("is OpenShift's key to the source's own registry"),
+    "bootstrap.kubernetes.io/token": said("lets nodes join the source cluster"),
 }
 
 
@@ -40,19 +41,31 @@ def secret_types(context: Context) -> Iterator[Result]:
             wrong += 1
             there = context.spec.namespace_for(namespace)
             yield SECRETS.warning(
-                f"Secret {namespace}/{name} {reason}. It stays behind, and {listed(found)} "
-                f"{'uses' if len(found) == 1 else 'use'} it.",
+                counted(
+                    len(found),
+                    "Secret {secret} {reason}. It stays behind, and {objects} uses it.",
+                    "Secret {secret} {reason}. It stays behind, and {objects} use it.",
+                    secret=f"{namespace}/{name}",
+                    reason=reason,
+                    objects=listed(found),
+                ),
                 [f"Secret {namespace}/{name}", *found],
-                why="Pods that mount it wait until a Secret of this name is there.",
-                remedy="Make one of the same name and type there, for the account of the same name; or let pods use "
-                "projected tokens.",
+                why=said("Pods that mount it wait until a Secret of this name is there."),
+                remedy=said(
+                    "Make one of the same name and type there, for the account of the same name; or let pods use "
+                    "projected tokens."
+                ),
                 command=_make(context, secret, there)
                 if secret.get("type") == "kubernetes.io/service-account-token"
                 else f"{context.destination.kubectl} get secrets -n {there}",
             )
     if users and not wrong:
         yield SECRETS.passed(
-            f"None of {counted(len(users), 'Secret')} that is used belongs to the source cluster itself."
+            counted(
+                len(users),
+                "None of {n} Secret that is used belongs to the source cluster itself.",
+                "None of {n} Secrets that is used belongs to the source cluster itself.",
+            )
         )
 
 
@@ -79,9 +92,16 @@ def sealed_secrets(context: Context) -> Iterator[Result]:
     found = [label(obj) for obj in context.of_type("bitnami.com", "SealedSecret")]
     if found:
         yield SEALED.warning(
-            f"{listed(found)} {'is' if len(found) == 1 else 'are'} sealed for the source's controller.",
+            counted(
+                len(found),
+                "{objects} is sealed for the source's controller.",
+                "{objects} are sealed for the source's controller.",
+                objects=listed(found),
+            ),
             found,
-            why="Another cluster's controller has another key and cannot open them; the Secrets themselves come along.",
-            remedy="Seal them anew for the destination, or give its controller the source's key.",
+            why=said(
+                "Another cluster's controller has another key and cannot open them; the Secrets themselves come along."
+            ),
+            remedy=said("Seal them anew for the destination, or give its controller the source's key."),
             command=f"{context.source.kubectl} get secret -A -l sealedsecrets.bitnami.com/sealed-secrets-key",
         )

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from clusters.texts import Text, counted, either, listed, said
 from migrations_app.resources.preflight.context import CLASSES, Context, Object, WantedClaim, is_default
-from migrations_app.resources.preflight.result import Check, Result, counted, listed
+from migrations_app.resources.preflight.result import Check, Result
 from migrations_app.resources.quantities import to_bytes, to_text
 from migrations_app.resources.references import items, section
 
-CLASS = Check("storage-class", "Storage classes")
-ACCESS = Check("access-modes", "Access modes")
-MODE = Check("volume-mode", "Volume modes")
-CAPACITY = Check("capacity", "Free capacity")
-DRIVER = Check("csi-driver", "Storage drivers")
-STATIC = Check("static-volumes", "Volumes made by hand")
+CLASS = Check("storage-class", said("Storage classes"))
+ACCESS = Check("access-modes", said("Access modes"))
+MODE = Check("volume-mode", said("Volume modes"))
+CAPACITY = Check("capacity", said("Free capacity"))
+DRIVER = Check("csi-driver", said("Storage drivers"))
+STATIC = Check("static-volumes", said("Volumes made by hand"))
 
 NO_PROVISIONER = "kubernetes.io/no-provisioner"
 # What these drivers document: block storage that one node has at a time, and file systems that are shared and have no
@@ -58,9 +59,15 @@ def classes(context: Context) -> Iterator[Result]:
             wrong = True
             yield _no_default(context, objects, offered)
     if not wrong:
-        named = listed(name or "the default one" for name in sorted(needing))
+        named = listed(name or said("the default one") for name in sorted(needing))
         yield CLASS.passed(
-            f"The {context.destination} has the storage classes of {_claims(objects_of(needing))}: {named}."
+            counted(
+                len(objects_of(needing)),
+                "The {destination} has the storage classes of {n} claim: {named}.",
+                "The {destination} has the storage classes of {n} claims: {named}.",
+                destination=context.destination,
+                named=named,
+            )
         )
 
 
@@ -69,38 +76,43 @@ def objects_of(needing: dict[str, list[str]]) -> list[str]:
     return list(dict.fromkeys(each for objects in needing.values() for each in objects))
 
 
-def _claims(objects: list[str]) -> str:
-    return counted(len(objects), "claim")
-
-
-def _subject(objects: list[str]) -> str:
-    """`Claim a, b needs` or, where claims are made later, `StatefulSet a needs`."""
+def _subject(objects: list[str]) -> Text:
+    """`Claim a, b` or, where claims are made later, `StatefulSet a`."""
     claims = [each.partition(" ")[2] for each in objects if each.startswith("PersistentVolumeClaim ")]
-    return f"Claim {listed(claims)}" if claims else listed(objects)
+    return said("Claim {claims}", claims=listed(claims)) if claims else listed(objects)
 
 
 def _absent(context: Context, name: str, objects: list[str], offered: dict[str, Object]) -> Result:
-    has = ", ".join(sorted(offered)) or "none"
+    has = tuple(sorted(offered)) or said("none")
     return CLASS.failure(
-        f"{_subject(objects)} needs the storage class {name}, which the {context.destination} does not have "
-        f"(it has: {has}).",
+        said(
+            "{objects} needs the storage class {name}, which the {destination} does not have (it has: {has}).",
+            objects=_subject(objects),
+            name=name,
+            destination=context.destination,
+            has=has,
+        ),
         objects,
-        why="The claim would wait for ever, and so would the pods that use it.",
-        remedy="Map the source's class to one of these in the pair or in the migration.",
+        why=said("The claim would wait for ever, and so would the pods that use it."),
+        remedy=said("Map the source's class to one of these in the pair or in the migration."),
         command=f"{context.destination.kubectl} get storageclasses",
     )
 
 
 def _no_default(context: Context, objects: list[str], offered: dict[str, Object]) -> Result:
-    has = ", ".join(sorted(offered)) or "none"
+    has = tuple(sorted(offered)) or said("none")
     first = next(iter(sorted(offered)), "NAME")
     patch = '{"metadata":{"annotations":{"storageclass.kubernetes.io/is-default-class":"true"}}}'
     return CLASS.failure(
-        f"{_subject(objects)} names no storage class, and the {context.destination} has no default one "
-        f"(it has: {has}).",
+        said(
+            "{objects} names no storage class, and the {destination} has no default one (it has: {has}).",
+            objects=_subject(objects),
+            destination=context.destination,
+            has=has,
+        ),
         objects,
-        why="The claim would wait for ever, and so would the pods that use it.",
-        remedy="Make one of these the default, or map the empty class to one.",
+        why=said("The claim would wait for ever, and so would the pods that use it."),
+        remedy=said("Make one of these the default, or map the empty class to one."),
         command=f"{context.destination.kubectl} patch storageclass {first} -p '{patch}'",
     )
 
@@ -125,17 +137,42 @@ def access_modes(context: Context) -> Iterator[Result]:
             for other in context.destination.list(CLASSES)
             if str(other.get("provisioner")) in SHARED_FILES
         ]
-        way = f"map its class to {' or '.join(others)}" if others else "offer a class of shared files there"
+        remedy = (
+            said(
+                "Either map its class to {others}, or map {mode} to ReadWriteOnce where one node at a time is enough.",
+                others=either(others),
+                mode=lacking[0],
+            )
+            if others
+            else said(
+                "Either offer a class of shared files there, or map {mode} to ReadWriteOnce where one node at a time "
+                "is enough.",
+                mode=lacking[0],
+            )
+        )
         yield ACCESS.failure(
-            f"Claim {claim} is {', '.join(lacking)}, which the storage class {name} ({provisioner}) of the "
-            f"{context.destination} cannot give.",
+            said(
+                "Claim {claim} is {lacking}, which the storage class {name} ({provisioner}) of the {destination} "
+                "cannot give.",
+                claim=claim,
+                lacking=tuple(lacking),
+                name=name,
+                provisioner=provisioner,
+                destination=context.destination,
+            ),
             [claim.label],
-            why="The driver would refuse to make the volume, and the claim would wait for ever.",
-            remedy=f"Either {way}, or map {lacking[0]} to ReadWriteOnce where one node at a time is enough.",
+            why=said("The driver would refuse to make the volume, and the claim would wait for ever."),
+            remedy=remedy,
             command=f"{context.destination.kubectl} describe storageclass {name}",
         )
     if right:
-        yield ACCESS.passed(f"Nothing is known against the access modes of {counted(right, 'claim')}.")
+        yield ACCESS.passed(
+            counted(
+                right,
+                "Nothing is known against the access modes of {n} claim.",
+                "Nothing is known against the access modes of {n} claims.",
+            )
+        )
 
 
 def _profiled(context: Context, name: str, mode: str) -> set[str]:
@@ -151,15 +188,25 @@ def volume_modes(context: Context) -> Iterator[Result]:
     wrong = [(claim, found) for claim, found in devices if found.get("provisioner") in SHARED_FILES]
     for claim, storage_class in wrong:
         yield MODE.failure(
-            f"Claim {claim} is a raw device, which the storage class {storage_class['metadata']['name']} "
-            f"({storage_class['provisioner']}) of the {context.destination} cannot give: it has shared files only.",
+            said(
+                "Claim {claim} is a raw device, which the storage class {name} ({provisioner}) of the "
+                "{destination} cannot give: it has shared files only.",
+                claim=claim,
+                name=storage_class["metadata"]["name"],
+                provisioner=storage_class["provisioner"],
+                destination=context.destination,
+            ),
             [claim.label],
-            why="The driver would refuse to make the volume, and the claim would wait for ever.",
-            remedy="Map its class to one of block storage.",
+            why=said("The driver would refuse to make the volume, and the claim would wait for ever."),
+            remedy=said("Map its class to one of block storage."),
             command=f"{context.destination.kubectl} get storageclasses",
         )
     if devices and not wrong:
-        yield MODE.passed(f"Nothing is known against {counted(len(devices), 'raw device')}.")
+        yield MODE.passed(
+            counted(
+                len(devices), "Nothing is known against {n} raw device.", "Nothing is known against {n} raw devices."
+            )
+        )
 
 
 def drivers(context: Context) -> Iterator[Result]:
@@ -178,22 +225,34 @@ def drivers(context: Context) -> Iterator[Result]:
         command = f"{context.destination.kubectl} get csinodes -o wide"
         if not on:
             yield DRIVER.failure(
-                f"The storage driver {name} runs on no node of the {context.destination}.",
+                said(
+                    "The storage driver {name} runs on no node of the {destination}.",
+                    name=name,
+                    destination=context.destination,
+                ),
                 objects,
-                why="No pod could mount these volumes, the movers' included.",
-                remedy="Install or mend the driver's node plugin there.",
+                why=said("No pod could mount these volumes, the movers' included."),
+                remedy=said("Install or mend the driver's node plugin there."),
                 command=command,
             )
         elif on < len(running):
             yield DRIVER.warning(
-                f"The storage driver {name} runs on {on} of {len(running)} nodes of the {context.destination}.",
+                said(
+                    "The storage driver {name} runs on {on} of {running} nodes of the {destination}.",
+                    name=name,
+                    on=on,
+                    running=len(running),
+                    destination=context.destination,
+                ),
                 objects,
-                why="Pods that land on the others cannot mount these volumes.",
-                remedy="Mend the driver's node plugin there, or keep these pods to the nodes that have it.",
+                why=said("Pods that land on the others cannot mount these volumes."),
+                remedy=said("Mend the driver's node plugin there, or keep these pods to the nodes that have it."),
                 command=command,
             )
         else:
-            yield DRIVER.passed(f"The storage driver {name} runs on all {len(running)} nodes.")
+            yield DRIVER.passed(
+                said("The storage driver {name} runs on all {running} nodes.", name=name, running=len(running))
+            )
 
 
 def capacity(context: Context) -> Iterator[Result]:
@@ -212,7 +271,9 @@ def capacity(context: Context) -> Iterator[Result]:
             yield from _against(context, name, claims, reported[name])
     if silent:
         yield CAPACITY.passed(
-            f"The drivers of {listed(silent)} do not say how much is free; nothing speaks against it."
+            said(
+                "The drivers of {silent} do not say how much is free; nothing speaks against it.", silent=listed(silent)
+            )
         )
 
 
@@ -225,28 +286,47 @@ def _against(context: Context, name: str, claims: list[WantedClaim], reported: l
     too_large = [claim for claim in claims if claim.bytes > largest]
     for claim in too_large:
         yield CAPACITY.failure(
-            f"Claim {claim} needs {to_text(claim.bytes)}, and the largest volume that the storage class {name} of the "
-            f"{context.destination} can make now has {to_text(largest)}.",
+            said(
+                "Claim {claim} needs {bytes}, and the largest volume that the storage class {name} of the "
+                "{destination} can make now has {largest}.",
+                claim=claim,
+                bytes=to_text(claim.bytes),
+                name=name,
+                destination=context.destination,
+                largest=to_text(largest),
+            ),
             [claim.label],
-            why="The volume could not be made, and its mover would wait for ever.",
-            remedy="Make room there, or map the class to another one.",
+            why=said("The volume could not be made, and its mover would wait for ever."),
+            remedy=said("Make room there, or map the class to another one."),
             command=command,
         )
     if too_large:
         return
     if total > sum(free):
         yield CAPACITY.failure(
-            f"The claims of the storage class {name} need {to_text(total)} together, and the {context.destination} has "
-            f"{to_text(sum(free))} left for it.",
+            said(
+                "The claims of the storage class {name} need {total} together, and the {destination} has {free} "
+                "left for it.",
+                name=name,
+                total=to_text(total),
+                destination=context.destination,
+                free=to_text(sum(free)),
+            ),
             [claim.label for claim in claims],
-            why="The last volumes could not be made.",
-            remedy="Make room there, map the class of some to another one, or migrate in parts.",
+            why=said("The last volumes could not be made."),
+            remedy=said("Make room there, map the class of some to another one, or migrate in parts."),
             command=command,
         )
     else:
         yield CAPACITY.passed(
-            f"The storage class {name} has {to_text(sum(free))} free, and {counted(len(claims), 'claim')} "
-            f"{'needs' if len(claims) == 1 else 'need'} {to_text(total)}."
+            counted(
+                len(claims),
+                "The storage class {name} has {free} free, and {n} claim needs {total}.",
+                "The storage class {name} has {free} free, and {n} claims need {total}.",
+                name=name,
+                free=to_text(sum(free)),
+                total=to_text(total),
+            )
         )
 
 
@@ -269,16 +349,28 @@ def static(context: Context) -> Iterator[Result]:
             lacking.append(claim)
     for claim in lacking:
         yield STATIC.failure(
-            f"Claim {claim} needs a volume of {to_text(claim.bytes)} ({', '.join(claim.access_modes)}), and the "
-            f"{context.destination} has none free of the class {claim.storage_class or 'that is the default'}, whose "
-            "volumes are made by hand.",
+            said(
+                "Claim {claim} needs a volume of {bytes} ({access_modes}), and the {destination} has none free "
+                "of the class {storage_class}, whose volumes are made by hand.",
+                claim=claim,
+                bytes=to_text(claim.bytes),
+                access_modes=tuple(claim.access_modes),
+                destination=context.destination,
+                storage_class=claim.storage_class or said("that is the default"),
+            ),
             [claim.label],
-            why="Nobody makes volumes of this class: the claim would wait for ever.",
-            remedy="Make a PersistentVolume that fits, or map the class to one with a provisioner.",
+            why=said("Nobody makes volumes of this class: the claim would wait for ever."),
+            remedy=said("Make a PersistentVolume that fits, or map the class to one with a provisioner."),
             command=f"{context.destination.kubectl} get persistentvolumes",
         )
     if not lacking:
-        yield STATIC.passed(f"There is a free volume for each of {counted(len(claims), 'claim')} of static classes.")
+        yield STATIC.passed(
+            counted(
+                len(claims),
+                "There is a free volume for each of {n} claim of static classes.",
+                "There is a free volume for each of {n} claims of static classes.",
+            )
+        )
 
 
 def _fits(volume: Object, claim: WantedClaim, class_name: str) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from clusters.texts import counted, listed, said
 from migrations_app.resources.marks import annotations_of
 from migrations_app.resources.preflight.context import Context, Object
-from migrations_app.resources.preflight.result import Check, Result, listed
+from migrations_app.resources.preflight.result import Check, Result
 from migrations_app.resources.preflight.workloads import Workload
 from migrations_app.resources.references import items, section
 
-UID_RANGE = Check("uid-range", "Ranges of user ids")
+UID_RANGE = Check("uid-range", said("Ranges of user ids"))
 SCCS = "securitycontextconstraints.security.openshift.io"
 RANGE_ANNOTATION = "openshift.io/sa.scc.uid-range"
 GROUPS_ANNOTATION = "openshift.io/sa.scc.supplemental-groups"
@@ -34,30 +35,56 @@ def uid_ranges(context: Context) -> Iterator[Result]:
         if outside:
             ids = sorted({uid for each in outside for uid in _ids(each.spec) if uid not in there})
             yield UID_RANGE.warning(
-                f"{listed(map(str, outside))} {'asks' if len(outside) == 1 else 'ask'} for the user or group "
-                f"{listed(map(str, ids))}, outside of the range {first}-{there.stop - 1} of namespace {new} on the "
-                f"{context.destination}.",
+                counted(
+                    len(outside),
+                    "{workloads} asks for the user or group {ids}, outside of the range {first}-{last} of namespace "
+                    "{namespace} on the {destination}.",
+                    "{workloads} ask for the user or group {ids}, outside of the range {first}-{last} of namespace "
+                    "{namespace} on the {destination}.",
+                    workloads=listed(outside),
+                    ids=listed(ids),
+                    first=first,
+                    last=there.stop - 1,
+                    namespace=new,
+                    destination=context.destination,
+                ),
                 map(str, outside),
-                why="Under restricted constraints the pods would be refused; under anyuid they run as they ask.",
-                remedy="Let their accounts use nonroot-v2 or anyuid there, or give the namespace the source's range.",
+                why=said("Under restricted constraints the pods would be refused; under anyuid they run as they ask."),
+                remedy=said(
+                    "Let their accounts use nonroot-v2 or anyuid there, or give the namespace the source's range."
+                ),
                 command=f"{context.destination.kubectl} annotate --overwrite namespace {new} "
                 f"{RANGE_ANNOTATION}={here.start if here else ids[0]}/10000",
             )
         moved = [each for each in context.claims if each.namespace == new and each.with_data]
         if here is not None and here != there and moved:
             yield UID_RANGE.warning(
-                f"Pods of namespace {new} run as users from {first} on the {context.destination}, and as users from "
-                f"{here.start} on the source, who own the files of {listed(map(str, moved))}.",
+                said(
+                    "Pods of namespace {new} run as users from {first} on the {destination}, and as users from "
+                    "{start} on the source, who own the files of {moved}.",
+                    new=new,
+                    first=first,
+                    destination=context.destination,
+                    start=here.start,
+                    moved=listed(map(str, moved)),
+                ),
                 [each.label for each in moved],
-                why="The application may find files that it can neither read nor write.",
-                remedy="Give the namespace the source's range before the migration, or let a group own the files "
-                "(fsGroup).",
+                why=said("The application may find files that it can neither read nor write."),
+                remedy=said(
+                    "Give the namespace the source's range before the migration, or let a group own the files "
+                    "(fsGroup)."
+                ),
                 command=f"{context.destination.kubectl} annotate --overwrite namespace {new} "
                 f"{RANGE_ANNOTATION}={here.start}/{len(here)} {GROUPS_ANNOTATION}={here.start}/{len(here)}",
             )
         elif not outside:
             yield UID_RANGE.passed(
-                f"Namespace {new} has the users {first}-{there.stop - 1}, and its pods keep to them."
+                said(
+                    "Namespace {new} has the users {first}-{stop}, and its pods keep to them.",
+                    new=new,
+                    first=first,
+                    stop=there.stop - 1,
+                )
             )
 
 
