@@ -15,17 +15,25 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from audit.actor import Actor
+from clusters.translation import translated
 from teams.access import Action
 from teams.api import StrictSerializer, TeamOwnedViewSet, VisibleField
 from teams.models import Team
 from teams.refusals import Refusal
 
 
+class SaidField(serializers.CharField):
+    """A text that is said in the caller's language, where it can be."""
+
+    def to_representation(self, value: Any) -> str:
+        return super().to_representation(translated(value))
+
+
 class CheckSerializer(serializers.Serializer[Any]):
     code = serializers.CharField()
     status = serializers.ChoiceField(choices=["ok", "warning", "failure", "skipped"])
-    message = serializers.CharField()
-    remedy = serializers.CharField(allow_blank=True)
+    message = SaidField()
+    remedy = SaidField(allow_blank=True)
 
 
 CHECKED = ("health", "checks", "checked_at")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import models
-from django.utils.translation import gettext as _
 
 from audit.actor import Actor
 from audit.record import record
@@ -18,6 +17,8 @@ from clusters.kube.connection import Connection
 from clusters.models import Cluster, ClusterPair
 from clusters.portworx import discovery as portworx_discovery
 from clusters.saving import keep, remove_unused, saving, usable_name
+from clusters.texts import as_it_is, said
+from clusters.translation import translated
 from teams.models import Team
 from teams.refusals import Refusal, Unavailable
 
@@ -74,7 +75,7 @@ def namespaces_of(cluster: Cluster) -> list[str]:
         with connect(cluster) as connection:
             return sorted(row["metadata"]["name"] for row in connection.list("namespaces"))
     except errors.KubeError as error:
-        raise (Unavailable if isinstance(error, errors.RETRIABLE) else Refusal)(error.message) from None
+        raise (Unavailable if isinstance(error, errors.RETRIABLE) else Refusal)(translated(error.message)) from None
 
 
 def _usable_kubeconfig(text: str) -> tuple[str, str]:
@@ -86,7 +87,8 @@ def _usable_kubeconfig(text: str) -> tuple[str, str]:
     except (kubeconfig.KubeconfigError, AddressRefusedError) as error:
         raise Refusal(str(error), errors={"kubeconfig": [str(error)]}) from None
     except errors.Invalid as error:
-        raise Refusal(error.message, errors={"kubeconfig": [error.message]}) from None
+        message = translated(error.message)
+        raise Refusal(message, errors={"kubeconfig": [message]}) from None
     return text, found.server
 
 
@@ -97,7 +99,8 @@ def look_at(cluster: Cluster) -> Cluster:
         report = checks.check_cluster(config)
         cluster.portworx = _look_at_portworx(config, report) or cluster.portworx
     except (kubeconfig.KubeconfigError, AddressRefusedError) as error:
-        report = checks.Report([Check("reachable", "failure", str(error), _("Give the cluster a new kubeconfig."))])
+        remedy = said("Give the cluster a new kubeconfig.")
+        report = checks.Report([Check("reachable", "failure", as_it_is(error), remedy)])
     if report.version:
         # What was learned earlier stays while the cluster is out of reach.
         cluster.version = report.version

@@ -6,6 +6,7 @@ from clusters.addresses import AddressRefusedError, require_allowed
 from clusters.kube import errors, kubeconfig
 from clusters.kube.connection import Connection
 from clusters.models import Cluster
+from clusters.texts import as_it_is
 
 
 def connect(cluster: Cluster) -> Connection:
@@ -19,4 +20,4 @@ def connect(cluster: Cluster) -> Connection:
         require_allowed(config.server)
         return Connection(config)
     except (kubeconfig.KubeconfigError, AddressRefusedError) as error:
-        raise errors.Invalid(str(error)) from None
+        raise errors.Invalid(as_it_is(error)) from None

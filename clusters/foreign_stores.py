@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from clusters.kube.checks import Check
 from clusters.models import ObjectStore, Provider
+from clusters.texts import said
 
 # https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata
 CONTAINER = re.compile(r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*")
@@ -61,7 +62,9 @@ def private_key(text: str) -> str:
 def check(store: ObjectStore) -> Check:
     """What can be said of it here: nothing was tried."""
     named = {"name": store.get_provider_display()}
-    message = _("Not tried from here: this server speaks S3 only. Portworx tries the keys of %(name)s itself.") % named
+    message = said(
+        "Not tried from here: this server speaks S3 only. Portworx tries the keys of {name} itself.", **named
+    )
     return Check(
-        "credentials", "skipped", message, _("Set a pair over it up, or validate one: its steps say how it is.")
+        "credentials", "skipped", message, said("Set a pair over it up, or validate one: its steps say how it is.")
     )

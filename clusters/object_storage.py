@@ -21,6 +21,7 @@ from django.utils.translation import gettext as _
 from clusters.addresses import AddressRefusedError, require_allowed
 from clusters.kube.checks import Check
 from clusters.models import ObjectStore
+from clusters.texts import Text, as_it_is, said
 
 CODES = ("reachable", "tls", "credentials", "bucket", "list", "put", "get", "multipart", "delete")
 CONTENT = b"Written by a check of Kubemotion Web; it may be deleted."
@@ -28,6 +29,14 @@ CONTENT = b"Written by a check of Kubemotion Web; it may be deleted."
 
 class CaBundleError(ValueError):
     """The CA bundle holds no certificates."""
+
+
+class _UnlikeError(Exception):
+    """The store did something else than it said. The message says what."""
+
+    def __init__(self, message: Text) -> None:
+        super().__init__(message)
+        self.message = message
 
 
 def require_certificates(pem: str) -> None:
@@ -100,7 +109,7 @@ def _ca_file(pem: str) -> str:
 def check_object_store(store: ObjectStore) -> list[Check]:
     """Try everything that a migration does with the store, below its prefix, and clean up. Takes some seconds."""
     done = {check.code: check for check in _checks(store)}
-    message = _("Not checked, because an earlier check failed.")
+    message = said("Not checked, because an earlier check failed.")
     return [done.get(code) or Check(code, "skipped", message) for code in CODES]
 
 
@@ -110,18 +119,18 @@ def _checks(store: ObjectStore) -> Iterator[Check]:
         s3 = client(store)
         listed = s3.list_objects_v2(Bucket=store.bucket, Prefix=_below(store), MaxKeys=1)
     except CaBundleError as error:
-        yield Check("tls", "failure", str(error), _("Paste the certificate of the authority, in PEM."))
+        yield Check("tls", "failure", as_it_is(error), said("Paste the certificate of the authority, in PEM."))
         return
     except (AddressRefusedError, ValueError, exceptions.ParamValidationError) as error:
-        yield Check("reachable", "failure", str(error), _("Correct the endpoint or the bucket's name."))
+        yield Check("reachable", "failure", as_it_is(error), said("Correct the endpoint or the bucket's name."))
         return
     except exceptions.SSLError:
-        yield _ok("reachable", _("Something listens at %(endpoint)s.") % {"endpoint": _name(store)})
+        yield _ok("reachable", said("Something listens at {endpoint}.", endpoint=_name(store)))
         yield Check(
             "tls",
             "failure",
-            _("The certificate of %(endpoint)s is not trusted.") % {"endpoint": _name(store)},
-            _("Put the certificate of its authority into the CA bundle, and check the name in the endpoint."),
+            said("The certificate of {endpoint} is not trusted.", endpoint=_name(store)),
+            said("Put the certificate of its authority into the CA bundle, and check the name in the endpoint."),
         )
         return
     except ResponseParserError:
@@ -136,8 +145,8 @@ def _checks(store: ObjectStore) -> Iterator[Check]:
         yield Check(
             "reachable",
             "failure",
-            _("%(endpoint)s does not answer.") % {"endpoint": _name(store)},
-            _("Check the endpoint, and the network and firewalls between this server and it."),
+            said("{endpoint} does not answer.", endpoint=_name(store)),
+            said("Check the endpoint, and the network and firewalls between this server and it."),
         )
         return
     # Any web page reads as an empty listing, but for the name that a store always repeats.
@@ -158,7 +167,7 @@ def _writing(s3: Any, store: ObjectStore) -> Iterator[Check]:
 
     def get() -> None:
         if s3.get_object(**where, Key=single)["Body"].read() != CONTENT:
-            raise ValueError(_("What was read is not what was written."))
+            raise _UnlikeError(said("What was read is not what was written."))
 
     def multipart() -> None:
         upload = {**where, "Key": in_parts, "UploadId": s3.create_multipart_upload(**where, Key=in_parts)["UploadId"]}
@@ -176,27 +185,34 @@ def _writing(s3: Any, store: ObjectStore) -> Iterator[Check]:
             s3.delete_object(**where, Key=key)
         left = s3.list_objects_v2(**where, Prefix=single, MaxKeys=2).get("Contents", [])
         if left:
-            raise ValueError(_("What was deleted is still listed."))
+            raise _UnlikeError(said("What was deleted is still listed."))
 
-    steps: tuple[tuple[str, Callable[[], None], str, str], ...] = (
-        ("put", put, _("Objects can be written."), _("Allow the key pair s3:PutObject below the prefix.")),
-        ("get", get, _("Objects can be read."), _("Allow the key pair s3:GetObject below the prefix.")),
+    steps: tuple[tuple[str, Callable[[], None], Text, Text], ...] = (
+        ("put", put, said("Objects can be written."), said("Allow the key pair s3:PutObject below the prefix.")),
+        ("get", get, said("Objects can be read."), said("Allow the key pair s3:GetObject below the prefix.")),
         (
             "multipart",
             multipart,
-            _("Objects can be uploaded in parts."),
-            _("Allow the key pair s3:PutObject and s3:AbortMultipartUpload below the prefix."),
+            said("Objects can be uploaded in parts."),
+            said("Allow the key pair s3:PutObject and s3:AbortMultipartUpload below the prefix."),
         ),
-        ("delete", delete, _("Objects can be deleted."), _("Allow the key pair s3:DeleteObject below the prefix.")),
+        (
+            "delete",
+            delete,
+            said("Objects can be deleted."),
+            said("Allow the key pair s3:DeleteObject below the prefix."),
+        ),
     )
     for code, step, fine, remedy in steps:
         try:
             step()
         except exceptions.ClientError as error:
             yield Check(code, "failure", _denied(code, error), remedy)
+        except _UnlikeError as error:
+            yield Check(code, "failure", error.message, said("Try again; if it stays, ask who runs the store."))
         except (ValueError, ResponseParserError, exceptions.BotoCoreError) as error:
-            said = str(error) if isinstance(error, ValueError) else _("The store stopped answering.")
-            yield Check(code, "failure", said, _("Try again; if it stays, ask who runs the store."))
+            words = as_it_is(error) if isinstance(error, ValueError) else said("The store stopped answering.")
+            yield Check(code, "failure", words, said("Try again; if it stays, ask who runs the store."))
         else:
             yield _ok(code, fine)
             continue
@@ -204,13 +220,13 @@ def _writing(s3: Any, store: ObjectStore) -> Iterator[Check]:
             return
 
 
-def _denied(code: str, error: exceptions.ClientError) -> str:
-    said = _code(error)
-    if said in {"AccessDenied", "403", "AllAccessDisabled"}:
+def _denied(code: str, error: exceptions.ClientError) -> Text:
+    answer = _code(error)
+    if answer in {"AccessDenied", "403", "AllAccessDisabled"}:
         if code == "put":
-            return _("The key pair may only read: writing is refused.")
-        return _("The key pair may not do this (%(code)s).") % {"code": code}
-    return _("The store refuses %(code)s: %(said)s.") % {"code": code, "said": said}
+            return said("The key pair may only read: writing is refused.")
+        return said("The key pair may not do this ({code}).", code=code)
+    return said("The store refuses {code}: {said}.", code=code, said=answer)
 
 
 def _before(code: str, store: ObjectStore) -> Iterator[Check]:
@@ -219,18 +235,18 @@ def _before(code: str, store: ObjectStore) -> Iterator[Check]:
     local = urlsplit(store.endpoint).hostname in {"localhost", "127.0.0.1", "::1"}
     named = {"endpoint": _name(store), "bucket": store.bucket}
     fine = {
-        "reachable": _ok("reachable", _("%(endpoint)s answers.") % named),
-        "tls": _ok("tls", _("Its certificate is trusted.") if secure else _("It is on this machine."))
+        "reachable": _ok("reachable", said("{endpoint} answers.", **named)),
+        "tls": _ok("tls", said("Its certificate is trusted.") if secure else said("It is on this machine."))
         if secure or local
         else Check(
             "tls",
             "warning",
-            _("The connection to %(endpoint)s is not encrypted.") % named,
-            _("The data of volumes is encrypted all the same. Use https:// where the store offers it."),
+            said("The connection to {endpoint} is not encrypted.", **named),
+            said("The data of volumes is encrypted all the same. Use https:// where the store offers it."),
         ),
-        "credentials": _ok("credentials", _("The key pair is accepted.")),
-        "bucket": _ok("bucket", _("There is a bucket %(bucket)s.") % named),
-        "list": _ok("list", _("The bucket can be listed.")),
+        "credentials": _ok("credentials", said("The key pair is accepted.")),
+        "bucket": _ok("bucket", said("There is a bucket {bucket}.", **named)),
+        "list": _ok("list", said("The bucket can be listed.")),
     }
     for each in CODES[: CODES.index(code)]:
         yield fine[each]
@@ -241,38 +257,38 @@ def _refused(error: exceptions.ClientError, store: ObjectStore) -> Check:
     named = {"endpoint": _name(store), "bucket": store.bucket, "region": store.region, "code": _code(error)}
     match _code(error):
         case "InvalidAccessKeyId" | "InvalidClientTokenId":
-            message = _("%(endpoint)s does not know this access key id.") % named
-            return Check("credentials", "failure", message, _("Check the access key id, and that it is active."))
+            message = said("{endpoint} does not know this access key id.", **named)
+            return Check("credentials", "failure", message, said("Check the access key id, and that it is active."))
         case "SignatureDoesNotMatch":
-            message = _("The secret access key does not belong to this access key id.")
-            return Check("credentials", "failure", message, _("Enter the secret access key again."))
+            message = said("The secret access key does not belong to this access key id.")
+            return Check("credentials", "failure", message, said("Enter the secret access key again."))
         case "RequestTimeTooSkewed":
-            message = _("This server's clock and the store's differ by more than 15 minutes.")
-            return Check("credentials", "failure", message, _("Set the clocks; NTP keeps them right."))
+            message = said("This server's clock and the store's differ by more than 15 minutes.")
+            return Check("credentials", "failure", message, said("Set the clocks; NTP keeps them right."))
         case "NoSuchBucket":
-            message = _("There is no bucket %(bucket)s.") % named
-            return Check("bucket", "failure", message, _("Create the bucket, or correct its name."))
+            message = said("There is no bucket {bucket}.", **named)
+            return Check("bucket", "failure", message, said("Create the bucket, or correct its name."))
         case "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException" | "301":
-            message = _("The bucket %(bucket)s is not in region %(region)s.") % named
+            message = said("The bucket {bucket} is not in region {region}.", **named)
             actual = error.response.get("Error", {}).get("Region") or _header(error, "x-amz-bucket-region")
-            right = _("Set the region to %(region)s.") % {"region": actual} if actual else _("Set the bucket's region.")
+            right = said("Set the region to {region}.", region=actual) if actual else said("Set the bucket's region.")
             return Check("bucket", "failure", message, right)
         case "AccessDenied" | "AllAccessDisabled":
-            message = _("The key pair may not list the bucket %(bucket)s.") % named
-            remedy = _("Allow it s3:ListBucket on the bucket; check too that the bucket is yours.")
+            message = said("The key pair may not list the bucket {bucket}.", **named)
+            remedy = said("Allow it s3:ListBucket on the bucket; check too that the bucket is yours.")
             return Check("list", "failure", message, remedy)
         case "SlowDown" | "ServiceUnavailable" | "InternalError" | "500" | "502" | "503" | "504":
-            message = _("%(endpoint)s answers, but cannot serve now (%(code)s).") % named
-            return Check("reachable", "failure", message, _("Try again in a while."))
+            message = said("{endpoint} answers, but cannot serve now ({code}).", **named)
+            return Check("reachable", "failure", message, said("Try again in a while."))
         case code if code.isdigit():
             return _not_s3(store)
-    message = _("%(endpoint)s refuses to list %(bucket)s: %(code)s.") % named
-    return Check("list", "failure", message, _("Check endpoint, bucket and key pair."))
+    message = said("{endpoint} refuses to list {bucket}: {code}.", **named)
+    return Check("list", "failure", message, said("Check endpoint, bucket and key pair."))
 
 
 def _not_s3(store: ObjectStore) -> Check:
-    message = _("%(endpoint)s answers, but not as an S3 object store does.") % {"endpoint": _name(store)}
-    return Check("reachable", "failure", message, _("Use the S3 endpoint; a web console often has another port."))
+    message = said("{endpoint} answers, but not as an S3 object store does.", endpoint=_name(store))
+    return Check("reachable", "failure", message, said("Use the S3 endpoint; a web console often has another port."))
 
 
 def _code(error: exceptions.ClientError) -> str:
@@ -283,7 +299,7 @@ def _header(error: exceptions.ClientError, name: str) -> str:
     return str(error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get(name, ""))
 
 
-def _ok(code: str, message: str) -> Check:
+def _ok(code: str, message: Text) -> Check:
     return Check(code, "ok", message)
 
 

@@ -18,7 +18,7 @@ from rest_framework.response import Response
 
 from audit.actor import Actor
 from clusters import pair_services
-from clusters.checked_api import CHECKED, OWNED, CheckedViewSet, OwnedSerializer
+from clusters.checked_api import CHECKED, OWNED, CheckedViewSet, OwnedSerializer, SaidField
 from clusters.models import Cluster, ClusterPair, Engine, ObjectStore, PairingJob, PortworxPairing
 from clusters.pairing import documents, importing, jobs, options
 from clusters.pairing.steps import State
@@ -62,8 +62,8 @@ class StepSerializer(serializers.Serializer[Any]):
     code = serializers.CharField()
     title = serializers.CharField()
     state = serializers.ChoiceField(choices=[each.value for each in State])
-    message = serializers.CharField(allow_blank=True)
-    remedy = serializers.CharField(allow_blank=True)
+    message = SaidField(allow_blank=True)
+    remedy = SaidField(allow_blank=True)
     said = serializers.CharField(allow_blank=True, help_text="The words of pxctl or Stork.")
     cause = serializers.CharField(allow_blank=True)
     at = serializers.CharField(allow_blank=True)

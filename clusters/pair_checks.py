@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 
-from django.utils.translation import gettext as _
-
 from clusters.kube.checks import Check
 from clusters.models import Cluster, ClusterPair, Engine, Health, ObjectStore, PairingJob, PortworxPairing
+from clusters.texts import NOTHING, Text, as_it_is, said, sentences
 
 
 def checks_of_pair(pair: ClusterPair) -> list[Check]:
@@ -38,13 +37,20 @@ def checks_of_pair(pair: ClusterPair) -> list[Check]:
 def _part(code: str, part: Cluster | ObjectStore) -> Check:
     named = {"name": part.name}
     if isinstance(part, ObjectStore) and not part.is_s3:
-        return Check(code, "skipped", _("%(name)s is tried by Portworx itself, when the pair is set up.") % named)
+        return Check(code, "skipped", said("{name} is tried by Portworx itself, when the pair is set up.", **named))
     if part.health == Health.FAILING:
-        first = next((check["message"] for check in part.checks if check["status"] == "failure"), "")
-        return Check(code, "failure", _("%(name)s fails its checks.") % named + f" {first}", _("Look at its checks."))
+        first = next((check["message"] for check in part.checks if check["status"] == "failure"), NOTHING)
+        return Check(
+            code, "failure", sentences(said("{name} fails its checks.", **named), first), said("Look at its checks.")
+        )
     if part.health == Health.UNKNOWN:
-        return Check(code, "warning", _("%(name)s has not been checked.") % named, _("Run the checks."))
-    return Check(code, "ok", _("%(name)s can be used.") % named)
+        return Check(code, "warning", said("{name} has not been checked.", **named), said("Run the checks."))
+    return Check(code, "ok", said("{name} can be used.", **named))
+
+
+def _kept(words: str) -> Text:
+    """What an earlier check said; in rows of former releases it is a plain text."""
+    return words if isinstance(words, Text) else as_it_is(words)
 
 
 def is_same_cluster(pair: ClusterPair) -> bool:
@@ -59,12 +65,12 @@ def _different(pair: ClusterPair) -> Check:
         return Check(
             code,
             "failure",
-            _("%(source)s and %(destination)s are the same cluster.") % named,
-            _("Give one of them the kubeconfig of another cluster."),
+            said("{source} and {destination} are the same cluster.", **named),
+            said("Give one of them the kubeconfig of another cluster."),
         )
     if not (pair.source.identity and pair.destination.identity):
-        return Check(code, "skipped", _("Not known, because the namespace kube-system could not be read on both."))
-    return Check(code, "ok", _("%(source)s and %(destination)s are different clusters.") % named)
+        return Check(code, "skipped", said("Not known, because the namespace kube-system could not be read on both."))
+    return Check(code, "ok", said("{source} and {destination} are different clusters.", **named))
 
 
 def _portworx(cluster: Cluster, code: str) -> Check:
@@ -74,11 +80,13 @@ def _portworx(cluster: Cluster, code: str) -> Check:
     bad = next((check for check in found if check["status"] != "ok"), None)
     named = {"name": cluster.name}
     if bad is not None:
-        return Check(code, "failure", f"{cluster.name}: {bad['message']}", bad["remedy"])
+        return Check(
+            code, "failure", said("{name}: {why}", name=cluster.name, why=bad["message"]), _kept(bad["remedy"])
+        )
     if not cluster.can_migrate_with_portworx:
-        message = _("No Portworx that can migrate is known on %(name)s.") % named
-        return Check(code, "failure", message, _("Check the cluster again."))
-    return Check(code, "ok", _("Portworx and Stork of %(name)s can migrate.") % named)
+        message = said("No Portworx that can migrate is known on {name}.", **named)
+        return Check(code, "failure", message, said("Check the cluster again."))
+    return Check(code, "ok", said("Portworx and Stork of {name} can migrate.", **named))
 
 
 def _pairing(pair: ClusterPair) -> Check:
@@ -87,16 +95,16 @@ def _pairing(pair: ClusterPair) -> Check:
     pairing: PortworxPairing | None = getattr(pair, "portworx", None)
     is_taken_down = pairing is not None and pairing.job == PairingJob.TEAR_DOWN and not pairing.storage_status
     if pairing is None or pairing.looked_at is None or is_taken_down:
-        return Check(code, "warning", _("The clusters are not paired yet."), _("Set the pair up."))
+        return Check(code, "warning", said("The clusters are not paired yet."), said("Set the pair up."))
     named = {
         "name": str(pairing),
-        "storage": pairing.storage_status or _("blank"),
-        "scheduler": pairing.scheduler_status or _("blank"),
+        "storage": pairing.storage_status or said("blank"),
+        "scheduler": pairing.scheduler_status or said("blank"),
     }
-    said = _("ClusterPair %(name)s: storage %(storage)s, scheduler %(scheduler)s.") % named
+    stands = said("ClusterPair {name}: storage {storage}, scheduler {scheduler}.", **named)
     if pairing.is_ready:
-        return Check(code, "ok", said)
-    return Check(code, "failure", said, _("The steps of the pairing say why, and what to do."))
+        return Check(code, "ok", stands)
+    return Check(code, "failure", stands, said("The steps of the pairing say why, and what to do."))
 
 
 def _versions(pair: ClusterPair) -> Check:
@@ -104,23 +112,23 @@ def _versions(pair: ClusterPair) -> Check:
     code = "versions"
     source, destination = _minor(pair.source.version), _minor(pair.destination.version)
     if source is None or destination is None:
-        return Check(code, "skipped", _("Not known, because an earlier check failed."))
+        return Check(code, "skipped", said("Not known, because an earlier check failed."))
     named = {"source": pair.source.version, "destination": pair.destination.version}
     if pair.source.distribution == "OpenShift" != pair.destination.distribution:
         return Check(
             code,
             "warning",
-            _("The source is OpenShift and the destination is not."),
-            _("Routes and other kinds of OpenShift cannot go there; a migration says which objects these are."),
+            said("The source is OpenShift and the destination is not."),
+            said("Routes and other kinds of OpenShift cannot go there; a migration says which objects these are."),
         )
     if destination < source:
         return Check(
             code,
             "warning",
-            _("The destination runs %(destination)s, which is older than the source's %(source)s.") % named,
-            _("What is of an API version that it does not serve yet cannot go there. Upgrade it first."),
+            said("The destination runs {destination}, which is older than the source's {source}.", **named),
+            said("What is of an API version that it does not serve yet cannot go there. Upgrade it first."),
         )
-    return Check(code, "ok", _("%(source)s and %(destination)s go together.") % named)
+    return Check(code, "ok", said("{source} and {destination} go together.", **named))
 
 
 def _minor(version: str) -> int | None:
@@ -132,10 +140,10 @@ def _rights(cluster: Cluster, side: str) -> Check:
     code = f"permissions-{side}"
     found = next((check for check in cluster.checks if check["code"] == code), None)
     if found is None or found["status"] == "skipped":
-        return Check(code, "skipped", _("Not known, because an earlier check failed."))
+        return Check(code, "skipped", said("Not known, because an earlier check failed."))
     if found["status"] == "ok":
-        return Check(code, "ok", found["message"])
-    return Check(code, "failure", found["message"], found["remedy"])
+        return Check(code, "ok", _kept(found["message"]))
+    return Check(code, "failure", _kept(found["message"]), _kept(found["remedy"]))
 
 
 def _storage_classes(pair: ClusterPair) -> Check:
@@ -143,25 +151,25 @@ def _storage_classes(pair: ClusterPair) -> Check:
     source = {row["name"] for row in pair.source.storage_classes}
     destination = {row["name"] for row in pair.destination.storage_classes}
     if not destination:
-        return Check(code, "skipped", _("Not known, because the destination's classes are not."))
+        return Check(code, "skipped", said("Not known, because the destination's classes are not."))
     mapping = pair.storage_class_mapping
     missing = sorted({name for name in mapping.values() if name not in destination})
     if missing:
         return Check(
             code,
             "failure",
-            _("The destination has no storage class %(names)s.") % {"names": ", ".join(missing)},
-            _("Map to one of: %(names)s.") % {"names": ", ".join(sorted(destination))},
+            said("The destination has no storage class {names}.", names=missing),
+            said("Map to one of: {names}.", names=sorted(destination)),
         )
     unmapped = sorted(name for name in source & _in_use(pair.source) if name not in mapping and name not in destination)
     if unmapped:
         return Check(
             code,
             "warning",
-            _("Classes of the source have no counterpart: %(names)s.") % {"names": ", ".join(unmapped)},
-            _("Map them to classes of the destination, if volumes that will migrate use them."),
+            said("Classes of the source have no counterpart: {names}.", names=unmapped),
+            said("Map them to classes of the destination, if volumes that will migrate use them."),
         )
-    return Check(code, "ok", _("Every storage class that volumes of the source use has a counterpart."))
+    return Check(code, "ok", said("Every storage class that volumes of the source use has a counterpart."))
 
 
 def _in_use(cluster: Cluster) -> set[str]:

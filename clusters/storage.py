@@ -18,6 +18,8 @@ from clusters.models import Cluster, ClusterPair, Engine, PortworxPairing
 from clusters.portworx import credentials, pods, volumes
 from clusters.portworx.errors import PortworxError
 from clusters.portworx.volumes import Claim
+from clusters.texts import NOTHING, Text, said, sentences
+from clusters.translation import translated
 from teams.refusals import Refusal, Unavailable
 
 ROWS_PER_PAGE = 50
@@ -36,8 +38,8 @@ class Volumes:
     namespaces: list[str]
     objects: list[Object] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
-    problem: str = ""
-    remedy: str = ""
+    problem: Text = NOTHING
+    remedy: Text = NOTHING
 
 
 def volumes_of(
@@ -77,17 +79,17 @@ def objects_of(cluster: Cluster, namespace: str) -> volumes.Objects:
         return volumes.objects(connection, namespace)
 
 
-def _inspected(connection: Connection, claims: list[Claim]) -> tuple[str, str]:
+def _inspected(connection: Connection, claims: list[Claim]) -> tuple[Text, Text]:
     """Add the facts to the claims; what keeps Portworx from telling them and what to do, empty where nothing does."""
     try:
         volumes.inspect(pods.find(connection), connection, claims)
     except PortworxError as error:
         return error.message, error.remedy
     except errors.Forbidden as error:
-        return error.message, _("Allow the account the verb create on pods/exec in the namespace of Portworx.")
+        return error.message, said("Allow the account the verb create on pods/exec in the namespace of Portworx.")
     except errors.KubeError as error:
-        return error.message, ""
-    return "", ""
+        return error.message, NOTHING
+    return NOTHING, NOTHING
 
 
 def _row(claim: Claim, nodes: Iterable[Object]) -> Object:
@@ -113,7 +115,7 @@ def credentials_of(cluster: Cluster) -> list[Object]:
         try:
             found = credentials.listed(pods.find(connection))
         except PortworxError as error:
-            raise Refusal(f"{error.message} {error.remedy}".strip()) from None
+            raise Refusal(translated(sentences(error.message, error.remedy))) from None
     users = _users(cluster)
     return [{**credentials.shown(each), "pairs": sorted(users.get(each.name, ()))} for each in found]
 
@@ -138,4 +140,4 @@ def _asked(cluster: Cluster) -> Iterator[Connection]:
         with connect(cluster) as connection:
             yield connection
     except errors.KubeError as error:
-        raise (Unavailable if isinstance(error, errors.RETRIABLE) else Refusal)(error.message) from None
+        raise (Unavailable if isinstance(error, errors.RETRIABLE) else Refusal)(translated(error.message)) from None

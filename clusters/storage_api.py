@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from clusters import storage
+from clusters.checked_api import SaidField
 from teams.access import Action
 from teams.api import TeamOwnedViewSet
 
@@ -46,8 +47,8 @@ class InstallationSerializer(serializers.Serializer[Any]):
     nodes = serializers.ListField(child=serializers.DictField(), required=False)
     pools = serializers.ListField(child=serializers.DictField(), required=False)
     stork = StorkSerializer(required=False)
-    problem = serializers.CharField(required=False)
-    remedy = serializers.CharField(required=False)
+    problem = SaidField(required=False)
+    remedy = SaidField(required=False)
 
 
 class ConsumerSerializer(serializers.Serializer[Any]):
@@ -84,15 +85,15 @@ class ClaimVolumeSerializer(serializers.Serializer[Any]):
     access_modes = serializers.ListField(child=serializers.CharField())
     capacity = serializers.CharField(allow_blank=True)
     persistent_volume = serializers.CharField(allow_blank=True)
-    problem = serializers.CharField(allow_blank=True, help_text="Why there is no volume; empty where there is.")
+    problem = SaidField(allow_blank=True, help_text="Why there is no volume; empty where there is.")
     volume = PortworxVolumeSerializer(allow_null=True)
 
 
 class VolumesSerializer(serializers.Serializer[Any]):
     count = serializers.IntegerField()
     pages = serializers.IntegerField()
-    problem = serializers.CharField(allow_blank=True, help_text="Why Portworx told nothing of the volumes.")
-    remedy = serializers.CharField(allow_blank=True)
+    problem = SaidField(allow_blank=True, help_text="Why Portworx told nothing of the volumes.")
+    remedy = SaidField(allow_blank=True)
     results = ClaimVolumeSerializer(many=True)
 
 

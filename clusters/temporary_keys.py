@@ -14,12 +14,12 @@ from typing import Any
 
 from botocore import exceptions
 from botocore.parsers import ResponseParserError
-from django.utils.translation import gettext as _
 
 from clusters import object_storage
 from clusters.addresses import AddressRefusedError
 from clusters.kube.checks import Check
 from clusters.models import ObjectStore
+from clusters.texts import Text, said
 
 CODE = "session-policy"
 # What roles allow unless somebody raised it, and long enough for a renewal to fail a few times.
@@ -103,14 +103,14 @@ def keys_for(store: ObjectStore, prefix: str, *, writing: bool, name: str) -> Te
 def check(store: ObjectStore) -> Check:
     """Whether movers get temporary keys, tried out: such keys have to open their prefix and nothing beside it."""
     if not may_have_any(store):
-        message = _("Session policy: not available. Movers get the store's own key pair.")
-        return Check(CODE, "skipped", message, _("Name a role that the key pair may assume, to give them less."))
+        message = said("Session policy: not available. Movers get the store's own key pair.")
+        return Check(CODE, "skipped", message, said("Name a role that the key pair may assume, to give them less."))
     below = store.prefix.strip("/")
     prefix = "/".join(part for part in (below, f"kubemotion-check-{secrets.token_hex(8)}") if part)
     try:
         keys = keys_for(store, prefix, writing=True, name="kubemotion-check")
     except NoKeysError as error:
-        return _not_available(store, _("it gives no temporary keys (%(code)s)") % {"code": error})
+        return _not_available(store, said("it gives no temporary keys ({code})", code=error))
     scoped = object_storage.client(store, keys=(keys.access_key_id, keys.secret_access_key, keys.session_token))
     own = object_storage.client(store)
     inside, outside = f"{prefix}/inside", f"{prefix}-outside"
@@ -119,13 +119,13 @@ def check(store: ObjectStore) -> Check:
         open_outside = not _refuses(lambda: scoped.put_object(Bucket=store.bucket, Key=outside, Body=b""))
         open_outside |= not _refuses(lambda: scoped.list_objects_v2(Bucket=store.bucket, MaxKeys=1))
     except (exceptions.ClientError, exceptions.BotoCoreError, ResponseParserError):
-        return _not_available(store, _("its temporary keys do not open their own prefix"))
+        return _not_available(store, said("its temporary keys do not open their own prefix"))
     finally:
         for key in (inside, outside):
             object_storage.delete_quietly(own, store.bucket, key)
     if open_outside:
-        return _not_available(store, _("it does not hold temporary keys to their prefix"))
-    message = _("Session policy: available. Movers get temporary keys for their own volume's prefix.")
+        return _not_available(store, said("it does not hold temporary keys to their prefix"))
+    message = said("Session policy: available. Movers get temporary keys for their own volume's prefix.")
     return Check(CODE, "ok", message)
 
 
@@ -140,13 +140,13 @@ def _refuses(ask: Any) -> bool:
     return False
 
 
-def _not_available(store: ObjectStore, why: str) -> Check:
+def _not_available(store: ObjectStore, why: Text) -> Check:
     if store.wants_temporary_keys:
         return Check(
             CODE,
             "failure",
-            _("Session policy: not available, because %(why)s. Movers cannot run.") % {"why": why},
-            _("Check the role, the STS endpoint and that the key pair may assume the role; or take both out again."),
+            said("Session policy: not available, because {why}. Movers cannot run.", why=why),
+            said("Check the role, the STS endpoint and that the key pair may assume the role; or take both out again."),
         )
-    message = _("Session policy: not available, because %(why)s. Movers get the store's own key pair.")
-    return Check(CODE, "skipped", message % {"why": why})
+    message = said("Session policy: not available, because {why}. Movers get the store's own key pair.", why=why)
+    return Check(CODE, "skipped", message)

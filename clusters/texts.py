@@ -22,8 +22,8 @@ Ngettext = Callable[[str, str, int], str]
 class Text(str):
     """A sentence or a part of one: English, and how it was made.
 
-    `values` fill the places of the template: other Texts, names, numbers, or a tuple of such, which is listed. With a
-    `plural` the value `n` decides between the two.
+    `values` fill the places of the template: other Texts, names, numbers, or a tuple of such, which is listed; without
+    any it is taken as it is. With a `plural` the value `n` decides between the two.
     """
 
     __slots__ = ("plural", "template", "values")
@@ -37,6 +37,10 @@ class Text(str):
         made.template, made.plural, made.values = template, plural, kept
         return made
 
+    def with_names(self, change: Callable[[str], str]) -> Text:
+        """The same sentence with other names in it: each that is no Text is changed."""
+        return Text(self.template, self.plural, **{name: _changed(each, change) for name, each in self.values.items()})
+
     def __reduce__(self) -> Any:
         return _made, (self.template, self.plural, self.values)
 
@@ -49,6 +53,11 @@ def said(template: str, /, **values: object) -> Text:
 def counted(n: int, singular: str, plural: str, /, **values: object) -> Text:
     """The sentence for so many, which both forms may name as `{n}`."""
     return Text(singular, plural, n=n, **values)
+
+
+def N_(template: str) -> str:
+    """The template, marked for translation where it stands apart from the `said` that fills it."""
+    return template
 
 
 def as_it_is(words: object) -> Text:
@@ -86,8 +95,8 @@ def both(names: Iterable[object]) -> Text:
 
 def rendered(text: str, gettext: Gettext, ngettext: Ngettext) -> str:
     """The text in the language of these functions; a text that is no Text as it is."""
-    if not isinstance(text, Text) or not text.template:
-        return str(text)
+    if not isinstance(text, Text):
+        return text
     return _filled(text.template, text.plural, text.values, gettext, ngettext)
 
 
@@ -123,7 +132,20 @@ def _kept(value: object) -> Any:
     return value if isinstance(value, (str, int)) else str(value)
 
 
+def _changed(value: Any, change: Callable[[str], str]) -> Any:
+    match value:
+        case Text():
+            return value.with_names(change)
+        case tuple():
+            return tuple(_changed(each, change) for each in value)
+        case str():
+            return change(value)
+    return value
+
+
 def _filled(template: str, plural: str, values: dict[str, Any], gettext: Gettext, ngettext: Ngettext) -> str:
+    if not values:
+        return gettext(template) if template else ""
     chosen = ngettext(template, plural, values["n"]) if plural else gettext(template)
     return chosen.format(**{name: _shown(value, gettext, ngettext) for name, value in values.items()})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.db import models
@@ -20,6 +21,32 @@ def translated(value: Any) -> Any:
         case list() | tuple():
             return [translated(each) for each in value]
     return value
+
+
+# Between the two parts of a column: no sentence holds it.
+MADE_OF = "\x1e"
+
+
+class SentenceField(models.TextField):
+    """A Text in a column of text: the English, which can be searched, and after it how the Text was made.
+
+    A sentence without values is its own template, and stored as any other text; so are those of former releases.
+    """
+
+    def deconstruct(self) -> Any:
+        name, _path, args, kwargs = super().deconstruct()
+        return name, "django.db.models.TextField", args, kwargs
+
+    def get_prep_value(self, value: Any) -> Any:
+        if isinstance(value, Text) and value.values:
+            return f"{value}{MADE_OF}{json.dumps(stored(value), ensure_ascii=False)}"
+        return super().get_prep_value(value)
+
+    def from_db_value(self, value: str | None, expression: Any, connection: Any) -> str | None:
+        if not value:
+            return value
+        english, _mark, made_of = value.partition(MADE_OF)
+        return restored(json.loads(made_of)) if made_of else Text(english)
 
 
 class TextsField(models.JSONField):

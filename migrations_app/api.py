@@ -21,8 +21,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from audit.actor import Actor
+from clusters.checked_api import SaidField
 from clusters.models import ClusterPair
-from clusters.translation import translated
 from migrations_app import events, idempotency, live, manifest, services
 from migrations_app.models import Migration, MigrationEvent, MigrationResource, MigrationVolume
 from migrations_app.spec_api import NAMES as SPEC_FIELDS
@@ -78,15 +78,12 @@ class PlanClaimSerializer(serializers.Serializer[Any]):
 class PlanCheckSerializer(serializers.Serializer[Any]):
     code = serializers.CharField(help_text="Which check it is; docs/preflight.md has them all.")
     status = serializers.ChoiceField(choices=["pass", "warning", "failure"])
-    title = serializers.CharField(help_text="What was looked at.")
-    message = serializers.CharField(help_text="What was found.")
+    title = SaidField(help_text="What was looked at.")
+    message = SaidField(help_text="What was found.")
     objects = serializers.ListField(child=serializers.CharField(), help_text="What it concerns: Kind namespace/name.")
-    why = serializers.CharField(allow_blank=True, help_text="What would happen.")
-    remedy = serializers.CharField(allow_blank=True, help_text="What to do.")
+    why = SaidField(allow_blank=True, help_text="What would happen.")
+    remedy = SaidField(allow_blank=True, help_text="What to do.")
     command = serializers.CharField(allow_blank=True, help_text="A shell command that does or shows it.")
-
-    def to_representation(self, instance: Any) -> Any:
-        return super().to_representation(translated(instance))
 
 
 class PlanSerializer(serializers.Serializer[Any]):

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from clusters.kube import errors, permissions
 from clusters.kube.connection import Connection
 from clusters.kube.kubeconfig import Kubeconfig
+from clusters.texts import NOTHING, Text, as_it_is, counted, said
 
 OLDEST_MINOR = 26
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
@@ -36,8 +37,8 @@ class Check:
 
     code: str
     status: Literal["ok", "warning", "failure", "skipped"]
-    message: str
-    remedy: str = ""
+    message: Text
+    remedy: Text = NOTHING
 
     def to_dict(self) -> dict[str, str]:
         return asdict(self)
@@ -61,7 +62,7 @@ def check_cluster(kubeconfig: Kubeconfig) -> Report:
     try:
         connection = Connection(kubeconfig)
     except errors.Invalid as error:
-        report.checks.append(Check("tls", "failure", error.message, "Give the cluster a new kubeconfig."))
+        report.checks.append(Check("tls", "failure", error.message, said("Give the cluster a new kubeconfig.")))
     else:
         with connection:
             for check in _checks(connection, report):
@@ -73,7 +74,7 @@ def check_cluster(kubeconfig: Kubeconfig) -> Report:
 
 def skipped(code: str) -> Check:
     """A check that could not be made because an earlier one failed."""
-    return Check(code, "skipped", "Not checked, because an earlier check failed.")
+    return Check(code, "skipped", said("Not checked, because an earlier check failed."))
 
 
 def _checks(connection: Connection, report: Report) -> Iterator[Check]:
@@ -81,8 +82,8 @@ def _checks(connection: Connection, report: Report) -> Iterator[Check]:
     try:
         version = connection.version()
     except errors.Untrusted as error:
-        yield Check("reachable", "ok", f"Something listens at {connection.server}.")
-        yield Check("tls", "failure", error.message, "Check certificate-authority-data and the server's name.")
+        yield Check("reachable", "ok", said("Something listens at {server}.", server=connection.server))
+        yield Check("tls", "failure", error.message, said("Check certificate-authority-data and the server's name."))
         return
     except errors.Unauthorized as error:
         yield from _answers(connection)
@@ -90,48 +91,56 @@ def _checks(connection: Connection, report: Report) -> Iterator[Check]:
         return
     except errors.Forbidden:
         yield from _answers(connection)
-        yield _unauthenticated("The cluster answers, but treats the credentials as nobody's.")
+        yield _unauthenticated(said("The cluster answers, but treats the credentials as nobody's."))
         return
     except errors.KubeError as error:
-        yield Check("reachable", "failure", error.message, "Check the server address, and the network to it.")
+        yield Check("reachable", "failure", error.message, said("Check the server address, and the network to it."))
         return
     minor = _minor(version)
     if minor is None:
-        message = f"{connection.server} answers, but not as a Kubernetes API server does."
-        yield Check("reachable", "failure", message, "Check the server address in the kubeconfig.")
+        message = said("{server} answers, but not as a Kubernetes API server does.", server=connection.server)
+        yield Check("reachable", "failure", message, said("Check the server address in the kubeconfig."))
         return
     yield from _answers(connection)
     try:
-        yield Check("authentication", "ok", f"The credentials are accepted{_user(connection)}.")
+        yield Check("authentication", "ok", _accepted(_user(connection)))
     except errors.KubeError as error:
         yield _unauthenticated(error.message)
         return
     report.version = str(version["gitVersion"])
     if minor < OLDEST_MINOR:
-        message = f"The cluster runs {report.version}; 1.{OLDEST_MINOR} is the oldest that is supported."
-        yield Check("version", "failure", message, "Upgrade the cluster.")
+        message = said(
+            "The cluster runs {version}; {oldest} is the oldest that is supported.",
+            version=report.version,
+            oldest=f"1.{OLDEST_MINOR}",
+        )
+        yield Check("version", "failure", message, said("Upgrade the cluster."))
         return
     try:
         report.distribution = _distribution(report.version, connection.discovery().groups())
         report.identity = _identity(connection)
-        yield Check("version", "ok", f"{report.distribution} {report.version}.")
+        yield Check("version", "ok", as_it_is(f"{report.distribution} {report.version}."))
         allowed = permissions.Permissions(connection)
         yield _permissions("source", allowed.missing(permissions.SOURCE))
         yield _permissions("destination", allowed.missing(permissions.DESTINATION))
     except errors.KubeError as error:
-        yield Check("permissions-source", "failure", error.message, "Try again; it may pass.")
+        yield Check("permissions-source", "failure", error.message, said("Try again; it may pass."))
         return
     yield _storage_classes(connection, report)
     yield _nodes(connection)
 
 
 def _answers(connection: Connection) -> Iterator[Check]:
-    yield Check("reachable", "ok", f"The API server at {connection.server} answers.")
-    yield Check("tls", "ok", "Its certificate is trusted.")
+    yield Check("reachable", "ok", said("The API server at {server} answers.", server=connection.server))
+    yield Check("tls", "ok", said("Its certificate is trusted."))
 
 
-def _unauthenticated(message: str) -> Check:
-    remedy = "Make a new kubeconfig: for a service account, kubectl create token NAME --duration=8760h."
+def _accepted(user: str) -> Text:
+    return said("The credentials are accepted as {user}.", user=user) if user else said("The credentials are accepted.")
+
+
+def _unauthenticated(message: Text) -> Check:
+    remedy = said("Make a new kubeconfig: for a service account, kubectl create token NAME --duration=8760h.")
     return Check("authentication", "failure", message, remedy)
 
 
@@ -141,7 +150,7 @@ def _minor(version: dict[str, Any]) -> int | None:
 
 
 def _user(connection: Connection) -> str:
-    """` as NAME`. Raises KubeError where the credentials are nobody's."""
+    """The account's name, where the cluster tells. Raises KubeError where the credentials are nobody's."""
     review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     try:
         path = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
@@ -152,8 +161,8 @@ def _user(connection: Connection) -> str:
         return ""
     name = str(answer.get("status", {}).get("userInfo", {}).get("username", ""))
     if name == "system:anonymous":
-        raise errors.Unauthorized("The cluster treats the credentials as nobody's: they are not of this cluster.")
-    return f" as {name}" if name else ""
+        raise errors.Unauthorized(said("The cluster treats the credentials as nobody's: they are not of this cluster."))
+    return name
 
 
 def _distribution(version: str, groups: set[str]) -> str:
@@ -176,14 +185,26 @@ def _identity(connection: Connection) -> str:
 def _permissions(side: str, missing: list[permissions.Need]) -> Check:
     code = f"permissions-{side}"
     if not missing:
-        return Check(code, "ok", f"The account may do all that a {side} of migrations needs.")
+        if side == "source":
+            return Check(code, "ok", said("The account may do all that a source of migrations needs."))
+        return Check(code, "ok", said("The account may do all that a destination of migrations needs."))
     first = missing[0]
     needs = "; ".join(str(need) for need in missing)
     return Check(
         code,
         "warning",
-        f"The account lacks permissions to be the {side} of a migration, such as {first} ({first.why}).",
-        f"Bind a ClusterRole to the account that also allows: {needs}.",
+        said(
+            "The account lacks permissions to be the source of a migration, such as {first} ({why}).",
+            first=first,
+            why=first.why,
+        )
+        if side == "source"
+        else said(
+            "The account lacks permissions to be the destination of a migration, such as {first} ({why}).",
+            first=first,
+            why=first.why,
+        ),
+        said("Bind a ClusterRole to the account that also allows: {needs}.", needs=needs),
     )
 
 
@@ -191,7 +212,7 @@ def _storage_classes(connection: Connection, report: Report) -> Check:
     try:
         rows = list(connection.list("storageclasses.storage.k8s.io"))
     except errors.KubeError as error:
-        remedy = "Allow the verbs get and list on storageclasses.storage.k8s.io, so that classes can be mapped."
+        remedy = said("Allow the verbs get and list on storageclasses.storage.k8s.io, so that classes can be mapped.")
         return Check("storage-classes", "warning", error.message, remedy)
     used = _claims_by_class(connection)
     report.storage_classes = [
@@ -207,12 +228,20 @@ def _storage_classes(connection: Connection, report: Report) -> Check:
         for row in sorted(rows, key=lambda row: str(row["metadata"]["name"]))
     ]
     if not report.storage_classes:
-        return Check("storage-classes", "warning", "There is no storage class.", "Without one no volume can be made.")
-    names = ", ".join(row["name"] for row in report.storage_classes)
+        return Check(
+            "storage-classes", "warning", said("There is no storage class."), said("Without one no volume can be made.")
+        )
+    names = [row["name"] for row in report.storage_classes]
     if not any(row["default"] for row in report.storage_classes):
-        remedy = "Map every class of the source by name, or mark one as the default."
-        return Check("storage-classes", "warning", f"No storage class is the default ({names}).", remedy)
-    return Check("storage-classes", "ok", f"{len(report.storage_classes)} storage classes: {names}.")
+        remedy = said("Map every class of the source by name, or mark one as the default.")
+        return Check(
+            "storage-classes", "warning", said("No storage class is the default ({names}).", names=names), remedy
+        )
+    return Check(
+        "storage-classes",
+        "ok",
+        counted(len(names), "{n} storage class: {names}.", "{n} storage classes: {names}.", names=names),
+    )
 
 
 def _claims_by_class(connection: Connection) -> Counter[str] | None:
@@ -227,15 +256,26 @@ def _nodes(connection: Connection) -> Check:
     try:
         nodes = list(connection.list("nodes"))
     except errors.KubeError as error:
-        return Check("nodes", "warning", error.message, "Allow the verb list on nodes to see whether pods can run.")
+        return Check(
+            "nodes", "warning", error.message, said("Allow the verb list on nodes to see whether pods can run.")
+        )
     ready = [node for node in nodes if _is_ready(node)]
     if not ready:
-        return Check("nodes", "failure", f"None of {len(nodes)} nodes is ready.", "Movers and applications cannot run.")
+        return Check(
+            "nodes",
+            "failure",
+            counted(len(nodes), "None of {n} node is ready.", "None of {n} nodes is ready."),
+            said("Movers and applications cannot run."),
+        )
     if len(ready) < len(nodes):
-        waiting = ", ".join(node["metadata"]["name"] for node in nodes if node not in ready)
-        message = f"{len(ready)} of {len(nodes)} nodes are ready."
-        return Check("nodes", "warning", message, f"Volumes on the others cannot be read: {waiting}.")
-    return Check("nodes", "ok", f"{len(nodes)} nodes, all ready.")
+        waiting = [node["metadata"]["name"] for node in nodes if node not in ready]
+        message = counted(
+            len(nodes), "{ready} of {n} node is ready.", "{ready} of {n} nodes are ready.", ready=len(ready)
+        )
+        return Check(
+            "nodes", "warning", message, said("Volumes on the others cannot be read: {waiting}.", waiting=waiting)
+        )
+    return Check("nodes", "ok", counted(len(nodes), "{n} node, ready.", "{n} nodes, all ready."))
 
 
 def _is_ready(node: dict[str, Any]) -> bool:

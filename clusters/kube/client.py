@@ -15,6 +15,7 @@ from kubernetes.client import ApiClient, Configuration
 
 from clusters.kube import errors, stopping
 from clusters.kube.kubeconfig import Kubeconfig
+from clusters.texts import said
 
 POOLED_CONNECTIONS = 16
 
@@ -28,7 +29,9 @@ def tls_context(kubeconfig: Kubeconfig) -> ssl.SSLContext:
         return _tls_context(kubeconfig)
     except (ssl.SSLError, ValueError) as error:
         reason = getattr(error, "reason", None) or type(error).__name__
-        raise errors.Invalid(f"The certificates in the kubeconfig cannot be used for TLS: {reason}.") from None
+        raise errors.Invalid(
+            said("The certificates in the kubeconfig cannot be used for TLS: {reason}.", reason=reason)
+        ) from None
 
 
 def _tls_context(kubeconfig: Kubeconfig) -> ssl.SSLContext:

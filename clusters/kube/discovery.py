@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from clusters.kube import errors
+from clusters.texts import said
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Resource:
 
 def _segment(name: str) -> str:
     if name in ("", ".", ".."):
-        raise errors.Invalid(f"{name!r} cannot be the name of an object.")
+        raise errors.Invalid(said("“{name}” cannot be the name of an object.", name=name))
     # RBAC names such as system:node need no escape.
     return quote(name, safe=":")
 

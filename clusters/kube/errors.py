@@ -14,13 +14,15 @@ from typing import Any
 import urllib3
 from urllib3.util.ssl_match_hostname import CertificateError
 
+from clusters.texts import Text, said
+
 
 class KubeError(Exception):
     """A request to a cluster failed. `code` is the HTTP status (None when there was no answer), `reason` the API's."""
 
     def __init__(
         self,
-        message: str,
+        message: Text,
         *,
         code: int | None = None,
         reason: str = "",
@@ -102,15 +104,15 @@ def from_response(status: int, body: bytes, what: str, retry_after: str | None =
     details = answer.get("details")
     details = details if isinstance(details, dict) else {}
     causes = details.get("causes")
-    said = str(answer.get("message") or reason or status)
+    words = str(answer.get("message") or reason or status)
     after = retry_after or details.get("retryAfterSeconds")
     kind = _class_for(status, reason)
-    if status == 500 and MISTYPED in said:
+    if status == 500 and MISTYPED in words:
         kind = Invalid
-    elif status == 500 and WEBHOOK_FAILED in said:
+    elif status == 500 and WEBHOOK_FAILED in words:
         kind = WebhookFailed
     return kind(
-        _message(status, said, what),
+        _message(status, words, what),
         code=status,
         reason=reason,
         causes=[each for each in causes if isinstance(each, dict)] if isinstance(causes, list) else [],
@@ -133,15 +135,16 @@ def _class_for(status: int, reason: str) -> type[KubeError]:
     return Unavailable if status >= 500 else Invalid
 
 
-def _message(status: int, said: str, what: str) -> str:
+def _message(status: int, words: str, what: str) -> Text:
     if status == 401:
-        return (
-            f"The cluster does not accept the credentials ({what}): the token or client certificate is wrong or has "
-            "expired. Put a kubeconfig with valid credentials in its place."
+        return said(
+            "The cluster does not accept the credentials ({what}): the token or client certificate is wrong "
+            "or has expired. Put a kubeconfig with valid credentials in its place.",
+            what=what,
         )
     if status == 403:
-        return f"Not allowed to {what}: {said}"
-    return f"Could not {what}: {said}"
+        return said("Not allowed to {what}: {words}", what=what, words=words)
+    return said("Could not {what}: {words}", what=what, words=words)
 
 
 def from_exception(error: Exception, server: str) -> KubeError:
@@ -160,28 +163,52 @@ def from_exception(error: Exception, server: str) -> KubeError:
             return Untrusted(_for_another_host(server))
     for each in chain:
         if isinstance(each, ssl.SSLError):
-            return Untrusted(f"TLS with {server} failed: {each.reason or each}. Is it an HTTPS API server's address?")
+            return Untrusted(
+                said(
+                    "TLS with {server} failed: {reason}. Is it an HTTPS API server's address?",
+                    server=server,
+                    reason=each.reason or each,
+                )
+            )
     # By cause, not by place in the chain: urllib3's error of a refused connection is one of its timeouts as well.
     if any(isinstance(each, socket.gaierror | urllib3.exceptions.NameResolutionError) for each in chain):
-        return Unreachable(f"The host of {server} cannot be resolved. Check the server address in the kubeconfig.")
+        return Unreachable(
+            said("The host of {server} cannot be resolved. Check the server address in the kubeconfig.", server=server)
+        )
     if any(isinstance(each, ConnectionRefusedError) for each in chain):
-        return Unreachable(f"{server} refuses connections. Is the API server running, and the port right?")
+        return Unreachable(
+            said("{server} refuses connections. Is the API server running, and the port right?", server=server)
+        )
     if any(isinstance(each, TimeoutError | urllib3.exceptions.TimeoutError) for each in chain):
-        return Unreachable(f"{server} did not answer in time. Check the address, the network and its firewalls.")
-    return Unreachable(f"The connection to {server} broke ({type(chain[-1]).__name__}). It is worth trying again.")
+        return Unreachable(
+            said("{server} did not answer in time. Check the address, the network and its firewalls.", server=server)
+        )
+    return Unreachable(
+        said(
+            "The connection to {server} broke ({kind}). It is worth trying again.",
+            server=server,
+            kind=type(chain[-1]).__name__,
+        )
+    )
 
 
-def _for_another_host(server: str) -> str:
-    return f"The certificate of {server} is for another host. Use the name that it was made for, or tls-server-name."
+def _for_another_host(server: str) -> Text:
+    return said(
+        "The certificate of {server} is for another host. Use the name that it was made for, or tls-server-name.",
+        server=server,
+    )
 
 
-def _untrusted(error: ssl.SSLCertVerificationError, server: str) -> str:
+def _untrusted(error: ssl.SSLCertVerificationError, server: str) -> Text:
     # Numbers of X509_verify_cert_error_string, OpenSSL.
     if error.verify_code == 10:
-        return f"The certificate of {server} has expired. The cluster's certificates have to be renewed."
+        return said(
+            "The certificate of {server} has expired. The cluster's certificates have to be renewed.", server=server
+        )
     if error.verify_code in {62, 64}:
         return _for_another_host(server)
-    return (
-        f"The certificate of {server} is signed by an authority that the kubeconfig does not name. "
-        "Put the cluster's CA into certificate-authority-data."
+    return said(
+        "The certificate of {server} is signed by an authority that the kubeconfig does not name. Put "
+        "the cluster's CA into certificate-authority-data.",
+        server=server,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from clusters.kube.connection import Connection
+from clusters.texts import Text, said
 
 
 @dataclass(frozen=True)
@@ -13,7 +14,7 @@ class Need:
 
     verbs: tuple[str, ...]
     resource: str
-    why: str
+    why: Text
     subresource: str = ""
 
     def __str__(self) -> str:
@@ -25,19 +26,19 @@ READ = ("get", "list")
 WRITE = ("get", "list", "create", "patch", "delete")
 
 MOVER = (
-    Need(("get", "list", "create", "delete"), "jobs.batch", "run the mover beside the data"),
-    Need(("get", "list"), "pods", "follow the mover, and find which pod uses a volume"),
-    Need(("get",), "pods", "read the mover's progress", subresource="log"),
-    Need(("get", "create", "delete"), "secrets", "hand the mover its credentials, and take them back"),
-    Need(("list",), "events", "show why a pod or claim waits"),
+    Need(("get", "list", "create", "delete"), "jobs.batch", said("run the mover beside the data")),
+    Need(("get", "list"), "pods", said("follow the mover, and find which pod uses a volume")),
+    Need(("get",), "pods", said("read the mover's progress"), subresource="log"),
+    Need(("get", "create", "delete"), "secrets", said("hand the mover its credentials, and take them back")),
+    Need(("list",), "events", said("show why a pod or claim waits")),
 )
 SOURCE = (
     *MOVER,
-    Need(READ, "namespaces", "choose namespaces"),
-    Need(READ, "persistentvolumeclaims", "find the volumes"),
-    Need(READ, "persistentvolumes", "find the volumes"),
+    Need(READ, "namespaces", said("choose namespaces")),
+    Need(READ, "persistentvolumeclaims", said("find the volumes")),
+    Need(READ, "persistentvolumes", said("find the volumes")),
     *(
-        Need(READ, resource, "read the application")
+        Need(READ, resource, said("read the application"))
         for resource in (
             "configmaps",
             "secrets",
@@ -55,10 +56,10 @@ SOURCE = (
 )
 DESTINATION = (
     *MOVER,
-    Need(("get", "list", "create", "patch", "delete"), "namespaces", "make the namespaces"),
-    Need(WRITE, "persistentvolumeclaims", "make the volumes"),
+    Need(("get", "list", "create", "patch", "delete"), "namespaces", said("make the namespaces")),
+    Need(WRITE, "persistentvolumeclaims", said("make the volumes")),
     *(
-        Need(WRITE, resource, "make the application, and take it back")
+        Need(WRITE, resource, said("make the application, and take it back"))
         for resource in (
             "configmaps",
             "secrets",

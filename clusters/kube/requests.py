@@ -21,6 +21,7 @@ from clusters.kube import errors, stopping
 from clusters.kube.client import client_for, tls_context
 from clusters.kube.discovery import Discovery, Resource
 from clusters.kube.kubeconfig import Kubeconfig
+from clusters.texts import said
 
 ATTEMPTS = 4
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
@@ -159,7 +160,10 @@ class ApiConnection:
             decoded = json.loads(answer.data)
         except ValueError:
             raise errors.Unavailable(
-                f"{self.server} did not answer as a Kubernetes API server does (not JSON). Check the server address."
+                said(
+                    "{server} did not answer as a Kubernetes API server does (not JSON). Check the server address.",
+                    server=self.server,
+                )
             ) from None
         return decoded if isinstance(decoded, dict) else {}
 
@@ -207,7 +211,11 @@ class ApiConnection:
             return resource
         found = self.discovery().find(resource) or self.discovery(fresh=True).find(resource)
         if found is None:
-            raise errors.NotFound(f"{self.server} does not serve {resource}.", code=404, reason="NotFound")
+            raise errors.NotFound(
+                said("{server} does not serve {resource}.", server=self.server, resource=resource),
+                code=404,
+                reason="NotFound",
+            )
         return found
 
     def resource_of(self, obj: dict[str, Any]) -> Resource:
@@ -215,5 +223,14 @@ class ApiConnection:
         api_version, kind = obj["apiVersion"], obj["kind"]
         found = self.discovery().by_kind(api_version, kind) or self.discovery(fresh=True).by_kind(api_version, kind)
         if found is None:
-            raise errors.NotFound(f"{self.server} does not serve {kind} of {api_version}.", code=404, reason="NotFound")
+            raise errors.NotFound(
+                said(
+                    "{server} does not serve {kind} of {api_version}.",
+                    server=self.server,
+                    kind=kind,
+                    api_version=api_version,
+                ),
+                code=404,
+                reason="NotFound",
+            )
         return found

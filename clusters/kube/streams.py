@@ -20,6 +20,7 @@ from websockets.typing import Subprotocol
 
 from clusters.kube import errors, watches
 from clusters.kube.sockets import TlsSocket
+from clusters.texts import said
 
 if TYPE_CHECKING:
     from clusters.kube.requests import ApiConnection
@@ -181,11 +182,13 @@ def exec(
     except ConnectionClosed:
         pass
     except TimeoutError:
-        raise errors.Unreachable(f"Could not {what}: it took longer than {timeout:.0f} s.") from None
+        raise errors.Unreachable(
+            said("Could not {what}: it took longer than {seconds} s.", what=what, seconds=f"{timeout:.0f}")
+        ) from None
     finally:
         _hang_up(socket)
     if not output[STATUS]:
-        raise errors.Unreachable(f"Could not {what}: the connection broke before the program ended.")
+        raise errors.Unreachable(said("Could not {what}: the connection broke before the program ended.", what=what))
     return ExecResult(bytes(output[STDOUT]), bytes(output[STDERR]), _exit_code(bytes(output[STATUS]), what))
 
 
@@ -231,7 +234,9 @@ def _exit_code(outcome: bytes, what: str) -> int:
                 return int(cause["message"])
         code = int(status.get("code") or 500)
     except (ValueError, TypeError, AttributeError, LookupError):
-        raise errors.Unavailable(f"Could not {what}: the server does not say how the program ended.") from None
+        raise errors.Unavailable(
+            said("Could not {what}: the server does not say how the program ended.", what=what)
+        ) from None
     raise errors.from_response(code, outcome, what)
 
 
@@ -250,7 +255,7 @@ class Forwarded:
         try:
             self._socket.send(bytes([self.DATA]) + data)
         except ConnectionClosed:
-            raise errors.Unreachable(f"Could not {self._what}: the connection is closed.") from None
+            raise errors.Unreachable(said("Could not {what}: the connection is closed.", what=self._what)) from None
 
     def recv(self, timeout: float | None = 30) -> bytes:
         """The next bytes; empty at the end. Raises Unreachable with the server's words where nobody listens."""
@@ -260,7 +265,9 @@ class Forwarded:
             except ConnectionClosed:
                 return b""
             except TimeoutError:
-                raise errors.Unreachable(f"Could not {self._what}: no answer within {timeout} s.") from None
+                raise errors.Unreachable(
+                    said("Could not {what}: no answer within {seconds} s.", what=self._what, seconds=timeout)
+                ) from None
             data = frame.encode() if isinstance(frame, str) else frame
             if not data:
                 continue
@@ -269,7 +276,9 @@ class Forwarded:
                 self._greeted.add(channel)
                 continue
             if channel == self.ERROR and content:
-                raise errors.Unreachable(f"Could not {self._what}: {content.decode(errors='replace')}")
+                raise errors.Unreachable(
+                    said("Could not {what}: {words}", what=self._what, words=content.decode(errors="replace"))
+                )
             if content:
                 return content
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from clusters.translation import TextsField
+
 
 class Health(models.TextChoices):
     """What the last checks of a cluster, store or pair came to."""
@@ -22,7 +24,7 @@ class Checked(models.Model):
     """
 
     health = models.CharField(_("health"), max_length=10, choices=Health.choices, default=Health.UNKNOWN)
-    checks = models.JSONField(_("checks"), default=list, blank=True)
+    checks = TextsField(_("checks"), default=list, blank=True)
     checked_at = models.DateTimeField(_("checked"), null=True, blank=True)
 
     class Meta:

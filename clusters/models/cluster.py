@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from clusters.encryption import EncryptedTextField
 from clusters.models.checked import Checked
+from clusters.translation import TextsField
 from teams.models import TeamOwned
 
 
@@ -24,7 +25,7 @@ class Cluster(TeamOwned, Checked):
     distribution = models.CharField(_("distribution"), max_length=40, blank=True, editable=False)
     storage_classes = models.JSONField(_("storage classes"), default=list, blank=True, editable=False)
     # What `clusters.portworx.discovery` found; empty where there is neither Portworx nor Stork.
-    portworx = models.JSONField(_("Portworx"), default=dict, blank=True, editable=False)
+    portworx = TextsField(_("Portworx"), default=dict, blank=True, editable=False)
     # The uid of its namespace kube-system: what tells two ways to one cluster from two clusters.
     identity = models.CharField(max_length=64, blank=True, editable=False)
 

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from clusters.models.pair import ClusterPair
 from clusters.portworx.migration import ADMIN_NAMESPACE
+from clusters.translation import TextsField
 
 
 class EndpointKind(models.TextChoices):
@@ -75,7 +76,7 @@ class PortworxPairing(models.Model):
 
     job = models.CharField(max_length=10, choices=PairingJob.choices, default=PairingJob.NONE, editable=False)
     job_options = models.JSONField(default=dict, blank=True, editable=False)
-    steps = models.JSONField(default=list, blank=True, editable=False)
+    steps = TextsField(default=list, blank=True, editable=False)
     failures = models.PositiveSmallIntegerField(default=0, editable=False)
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", editable=False

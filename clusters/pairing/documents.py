@@ -18,6 +18,8 @@ from clusters.pairing.work import Work
 from clusters.portworx import by_hand, clusterpair, endpoint, pxctl
 from clusters.portworx.credentials import AMAZON
 from clusters.portworx.errors import PortworxError
+from clusters.texts import sentences
+from clusters.translation import translated
 from teams.refusals import Refusal, Unavailable
 
 PORTWORX_NAMESPACE = "kube-system"
@@ -78,9 +80,9 @@ def whole_document(pairing: PortworxPairing, *, by: Actor) -> str:
                 best = endpoint.choices(found, kind=kind, port=pairing.endpoint_port)[0]
                 host, port = best.host, best.port
         except PortworxError as error:
-            raise Refusal(f"{error.message} {error.remedy}".strip()) from None
+            raise Refusal(translated(sentences(error.message, error.remedy))) from None
         except errors.KubeError as error:
-            raise (Unavailable if isinstance(error, errors.RETRIABLE) else Refusal)(error.message) from None
+            raise (Unavailable if isinstance(error, errors.RETRIABLE) else Refusal)(translated(error.message)) from None
     text = clusterpair.to_yaml(clusterpair.to_apply(_document(pairing, host, port, token)))
     record(by, "pair.download", pairing.pair, after={"clusterpair": str(pairing), "secrets": True})
     return text

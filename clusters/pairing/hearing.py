@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
-from django.utils.translation import gettext as _
 
 from clusters.pairing.jobs import FOLLOW
 from clusters.pairing.steps import Outcome, State
 from clusters.pairing.work import Look, Way
 from clusters.portworx import following
 from clusters.portworx.following import Meaning, PairState
+from clusters.texts import said, sentences
 
 FOLLOW_SECONDS = 3.0
 ORDER = ("failure", "warning", "waiting", "ok")
@@ -25,9 +25,9 @@ def status(look: Look, way: Way) -> Outcome:
         fields["remote_storage_id"] = state.remote_storage_id
     look.progress.keep(looked_at=timezone.now(), **fields)
     if not state.exists:
-        return Outcome(State.FAILURE, _("The ClusterPair is not there any more."), _("Set the pair up again."))
+        return Outcome(State.FAILURE, said("The ClusterPair is not there any more."), said("Set the pair up again."))
     if state.is_ready():
-        return Outcome(State.OK, _("Storage and scheduler are Ready."))
+        return Outcome(State.OK, said("Storage and scheduler are Ready."))
     worst = _worst(state)
     is_over = not look.repairs or look.progress.elapsed() > FOLLOW
     kind = State(worst.state) if worst.state != "ok" else State.WAITING
@@ -35,12 +35,14 @@ def status(look: Look, way: Way) -> Outcome:
         kind = State.WARNING
     if worst.cause == following.Cause.NO_OPTIONS and not is_over:
         kind = State.WAITING
-    words = _("Storage: {storage}, scheduler: {scheduler}.").format(
-        storage=state.storage_status or _("blank"), scheduler=state.scheduler_status or _("blank")
+    words = said(
+        "Storage: {storage}, scheduler: {scheduler}.",
+        storage=state.storage_status or said("blank"),
+        scheduler=state.scheduler_status or said("blank"),
     )
     return Outcome(
         kind,
-        f"{words} {worst.message}",
+        sentences(words, worst.message),
         worst.remedy,
         worst.said,
         worst.cause or "",

@@ -24,6 +24,7 @@ from clusters.pairing import jobs
 from clusters.portworx import clusterpair, endpoint, following
 from clusters.portworx.following import PairState
 from clusters.portworx.ownership import is_ours
+from clusters.translation import translated
 from teams.refusals import Conflict, Refusal, Unavailable
 
 Object = dict[str, Any]
@@ -123,7 +124,7 @@ def _listed(cluster: Cluster) -> list[Object]:
                 return []
             return list(connection.list(clusterpair.RESOURCE))
     except errors.KubeError as error:
-        raise (Unavailable if isinstance(error, errors.RETRIABLE) else Refusal)(error.message) from None
+        raise (Unavailable if isinstance(error, errors.RETRIABLE) else Refusal)(translated(error.message)) from None
 
 
 def _destination(state: PairState, clusters: list[Cluster]) -> Cluster | None:

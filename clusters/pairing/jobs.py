@@ -24,6 +24,7 @@ from audit.record import record
 from clusters.models import ClusterPair, Engine, PairingJob, PortworxPairing
 from clusters.pairing import steps
 from clusters.pairing.steps import Code, Outcome, State, Step
+from clusters.texts import said
 from teams.refusals import Conflict, Refusal
 
 logger = logging.getLogger(__name__)
@@ -194,8 +195,8 @@ def _after_failure(progress: Progress) -> float | None:
         return PAUSE_SECONDS
     for code, step in progress.steps.items():
         if step.state == State.RUNNING:
-            message = _("Something unexpected happened here; the log of the worker says what.")
-            progress.end(Code(code), Outcome(State.FAILURE, message, _("Try again.")))
+            message = said("Something unexpected happened here; the log of the worker says what.")
+            progress.end(Code(code), Outcome(State.FAILURE, message, said("Try again.")))
     progress.skip_rest()
     return None
 

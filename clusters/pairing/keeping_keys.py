@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from django.utils.translation import gettext as _
-
 from clusters.pairing.objects import ensure_namespace
 from clusters.pairing.steps import Outcome, State
 from clusters.pairing.work import Look, Side, Way
 from clusters.portworx import backuplocation, following
 from clusters.portworx import credentials as kept
+from clusters.texts import said
 
 
 def credentials(look: Look, side: Side, way: Way) -> Outcome:
@@ -19,27 +18,25 @@ def credentials(look: Look, side: Side, way: Way) -> Outcome:
     if not look.repairs:
         if kept.named(side.portworx, name) is None:
             found = kept.listed(side.portworx)
-            others = ", ".join(each.name for each in found if each.name.startswith("clusterPair_"))
+            others = [each.name for each in found if each.name.startswith("clusterPair_")]
             return Outcome(
                 State.FAILURE,
-                (
-                    _("There are no credentials {name}; there are {others}.")
-                    if others
-                    else _("There are no credentials {name}.")
-                ).format(name=name, others=others),
-                _("Set the pair up: Portworx finds them only under exactly this name."),
+                said("There are no credentials {name}; there are {others}.", name=name, others=others)
+                if others
+                else said("There are no credentials {name}.", name=name),
+                said("Set the pair up: Portworx finds them only under exactly this name."),
                 cause=following.Cause.CREDENTIAL_NAME,
             )
         kept.validate(side.portworx, name)
-        return Outcome(State.OK, _("{name} is there, and the object store accepts it.").format(name=name))
+        return Outcome(State.OK, said("{name} is there, and the object store accepts it.", name=name))
     replace = bool(look.pairing.job_options.get("replace_credentials"))
     made = kept.ensure(side.portworx, name, look.work.keys, replace=replace)
     words = {
-        "made": _("{name} was made; the object store accepts it."),
-        "kept": _("{name} was there already; the object store accepts it."),
-        "replaced": _("{name} was replaced; the object store accepts it."),
+        "made": said("{name} was made; the object store accepts it.", name=name),
+        "kept": said("{name} was there already; the object store accepts it.", name=name),
+        "replaced": said("{name} was replaced; the object store accepts it.", name=name),
     }
-    return Outcome(State.OK, words[made].format(name=name))
+    return Outcome(State.OK, words[made])
 
 
 def _backup_location(look: Look, side: Side) -> Outcome:
@@ -47,25 +44,26 @@ def _backup_location(look: Look, side: Side) -> Outcome:
     if not look.repairs:
         missing, others = backuplocation.differences(side.connection, name, namespace, look.work.keys)
         if missing:
-            objects = ", ".join(f"{kind} {namespace}/{name}" for kind in missing)
+            objects = [f"{kind} {namespace}/{name}" for kind in missing]
             return Outcome(
                 State.FAILURE,
-                _("Missing here: {objects}.").format(objects=objects),
-                _("Set the pair up: Portworx reads the object store's keys there."),
+                said("Missing here: {objects}.", objects=objects),
+                said("Set the pair up: Portworx reads the object store's keys there."),
                 cause=following.Cause.CREDENTIAL_NAME,
             )
         if others:
-            objects = ", ".join(f"{kind} {namespace}/{name}" for kind in others)
+            objects = [f"{kind} {namespace}/{name}" for kind in others]
             return Outcome(
                 State.WARNING,
-                _("Another store or other keys than those of the pair's object store are in {objects}.").format(
-                    objects=objects
+                said(
+                    "Another store or other keys than those of the pair's object store are in {objects}.",
+                    objects=objects,
                 ),
-                _("Set the pair up to write the object store's keys there, or give the pair that object store."),
+                said("Set the pair up to write the object store's keys there, or give the pair that object store."),
             )
         return Outcome(
             State.OK,
-            _("BackupLocation and Secret {namespace}/{name} are there.").format(namespace=namespace, name=name),
+            said("BackupLocation and Secret {namespace}/{name} are there.", namespace=namespace, name=name),
         )
     ensure_namespace(side, namespace, may_make=side is look.work.destination)
     take_over = bool(look.pairing.job_options.get("take_over"))
@@ -75,14 +73,16 @@ def _backup_location(look: Look, side: Side) -> Outcome:
         return _left_alone(error, f"{error.kind} {namespace}/{name}")
     return Outcome(
         State.OK,
-        _("BackupLocation and Secret {namespace}/{name} are as wanted.").format(namespace=namespace, name=name),
+        said("BackupLocation and Secret {namespace}/{name} are as wanted.", namespace=namespace, name=name),
     )
 
 
 def _left_alone(error: backuplocation.OthersError, which: str) -> Outcome:
-    message = _("{which} was made by others and holds something else. Nothing was overwritten.").format(which=which)
+    message = said("{which} was made by others and holds something else. Nothing was overwritten.", which=which)
     if error.is_for_a_pair:
-        remedy = _("Set the pair up and say that it is taken over, or choose another name in the pair's settings.")
+        remedy = said("Set the pair up and say that it is taken over, or choose another name in the pair's settings.")
     else:
-        remedy = _("Give the ClusterPair another name in the pair's settings, or delete that object if nobody uses it.")
+        remedy = said(
+            "Give the ClusterPair another name in the pair's settings, or delete that object if nobody uses it."
+        )
     return Outcome(State.FAILURE, message, remedy, cause=following.Cause.OTHERS)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from django.utils.translation import gettext as _
-
 from clusters.kube import errors
 from clusters.pairing.work import Side, Way
 from clusters.portworx import clusterpair, endpoint, following
 from clusters.portworx.errors import PortworxError
+from clusters.texts import said
 
 GONE_SECONDS = 30
 
@@ -42,10 +41,13 @@ def wait_until_gone(way: Way, namespace: str) -> None:
     while following.read(way.origin.connection, way.name, namespace).exists:
         if time.monotonic() > deadline:
             raise PortworxError(
-                _("ClusterPair {namespace}/{name} is not gone {seconds} s after it was deleted.").format(
-                    namespace=namespace, name=way.name, seconds=GONE_SECONDS
+                said(
+                    "ClusterPair {namespace}/{name} is not gone {seconds} s after it was deleted.",
+                    namespace=namespace,
+                    name=way.name,
+                    seconds=GONE_SECONDS,
                 ),
-                _("Stork takes its finalizer off: look at Stork's log on that cluster, then try again."),
+                said("Stork takes its finalizer off: look at Stork's log on that cluster, then try again."),
             )
         time.sleep(0.5)
 
@@ -76,7 +78,9 @@ def ensure_namespace(side: Side, namespace: str, *, may_make: bool) -> None:
     except errors.NotFound:
         if not may_make:
             raise PortworxError(
-                _("{side} has no namespace {namespace}.").format(side=side.cluster.name, namespace=namespace),
-                _("Make it, or choose the namespace of the application or the admin namespace in the pair's settings."),
+                said("{side} has no namespace {namespace}.", side=side.cluster.name, namespace=namespace),
+                said(
+                    "Make it, or choose the namespace of the application or the admin namespace in the pair's settings."
+                ),
             ) from None
         side.connection.create("namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})

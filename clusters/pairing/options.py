@@ -9,6 +9,8 @@ from django.utils.translation import gettext as _
 
 from clusters.models import Cluster, ClusterPair, EndpointKind, PairMode, PortworxPairing
 from clusters.portworx import clusterpair, endpoint
+from clusters.texts import said, sentences
+from clusters.translation import translated
 from teams.refusals import Refusal
 
 FIELDS = (
@@ -33,9 +35,9 @@ def why_not(source: Cluster, destination: Cluster) -> str:
     for cluster in (source, destination):
         if cluster.can_migrate_with_portworx:
             continue
-        said = [each["message"] for each in cluster.checks if each["code"] in ("portworx", "stork")]
-        bad = [each["message"] for each in cluster.checks if each["code"] in ("portworx", "stork") and each["remedy"]]
-        if not said:
+        found = [each for each in cluster.checks if each["code"] in ("portworx", "stork")]
+        bad = [each["message"] for each in found if each["remedy"]]
+        if not found:
             return _("The last checks found no Portworx on %(name)s. Check it again, or use the native engine.") % {
                 "name": cluster.name
             }
@@ -43,7 +45,7 @@ def why_not(source: Cluster, destination: Cluster) -> str:
             return _("Portworx of %(name)s cannot migrate any more. Check the cluster again: it says why.") % {
                 "name": cluster.name
             }
-        return f"{cluster.name}: {' '.join(bad)}"
+        return translated(said("{name}: {why}", name=cluster.name, why=sentences(*bad)))
     return ""
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from django.utils.translation import gettext as _
-
 from clusters.models import Cluster
 from clusters.pairing.objects import token_of, ways_to
 from clusters.pairing.steps import Outcome, State
 from clusters.pairing.work import Look, Way
 from clusters.portworx import discovery, following, pxctl
 from clusters.portworx import endpoint as endpoints
+from clusters.texts import as_it_is, said, sentences
 
 
 def clusters(look: Look) -> Outcome:
@@ -21,23 +20,26 @@ def clusters(look: Look) -> Outcome:
         side.cluster.portworx = found.to_dict()
         if not found.can_migrate():
             bad = [each for each in discovery.checks(found) if each.status != "ok"]
-            message = bad[0].message if bad else _("There is no Portworx here.")
-            remedy = bad[0].remedy if bad else _("Install Portworx and Stork, or use the native engine.")
-            return Outcome(State.FAILURE, f"{side.cluster.name}: {message}", remedy)
+            message = bad[0].message if bad else said("There is no Portworx here.")
+            remedy = bad[0].remedy if bad else said("Install Portworx and Stork, or use the native engine.")
+            return Outcome(State.FAILURE, said("{name}: {why}", name=side.cluster.name, why=message), remedy)
         words.append(
-            _("{side}: Portworx {version}, Stork {stork_version}").format(
-                side=side.cluster.name, version=found.version, stork_version=found.stork.version
+            said(
+                "{side}: Portworx {version}, Stork {stork_version}",
+                side=side.cluster.name,
+                version=found.version,
+                stork_version=found.stork.version,
             )
         )
     if look.work.source.uuid == look.work.destination.uuid:
-        message = _("Source and destination are one Portworx cluster.")
-        return Outcome(State.FAILURE, message, _("A pair needs two. Choose another destination."))
-    return Outcome(State.OK, "; ".join(words) + ".")
+        message = said("Source and destination are one Portworx cluster.")
+        return Outcome(State.FAILURE, message, said("A pair needs two. Choose another destination."))
+    return Outcome(State.OK, said("{both}.", both=words))
 
 
 def uuid(look: Look) -> Outcome:
     """The UUID that names the credentials."""
-    return Outcome(State.OK, look.work.destination.uuid)
+    return Outcome(State.OK, as_it_is(look.work.destination.uuid))
 
 
 def token(look: Look, way: Way) -> Outcome:
@@ -48,14 +50,15 @@ def token(look: Look, way: Way) -> Outcome:
         if kept and kept != way.token:
             return Outcome(
                 State.WARNING,
-                _(
-                    "{target} has another token than the one in the ClusterPair. "
-                    "Stork does not notice as long as the pair is Ready."
-                ).format(target=way.target.cluster.name),
-                _("Set the pair up again, so that it gets the new token."),
+                said(
+                    "{target} has another token than the one in the ClusterPair. Stork does not notice as long "
+                    "as the pair is Ready.",
+                    target=way.target.cluster.name,
+                ),
+                said("Set the pair up again, so that it gets the new token."),
                 cause=following.Cause.TOKEN,
             )
-    return Outcome(State.OK, _("{number} characters; it is not kept here.").format(number=len(way.token)))
+    return Outcome(State.OK, said("{number} characters; it is not kept here.", number=len(way.token)))
 
 
 def endpoint(look: Look, way: Way) -> Outcome:
@@ -72,16 +75,22 @@ def endpoint(look: Look, way: Way) -> Outcome:
         look.progress.keep(endpoint=str(way.endpoint), endpoint_reason=taken.reason[:1000], endpoints=rows)
     if reach.reached is False:
         _cause, remedy = following.cause_of("connection refused")
-        message = _("{endpoint} cannot be reached from {origin}. {reason}").format(
-            endpoint=way.endpoint, origin=way.origin.cluster.name, reason=taken.reason
+        message = said(
+            "{endpoint} cannot be reached from {origin}. {reason}",
+            endpoint=way.endpoint,
+            origin=way.origin.cluster.name,
+            reason=taken.reason,
         )
         return Outcome(State.FAILURE, message, remedy, reach.message, following.Cause.ENDPOINT)
     if reach.reached is None:
-        message = f"{way.endpoint}: {reach.message} {taken.reason}"
-        return Outcome(State.WARNING, message, _("Stork's pairing will show it."))
+        message = sentences(said("{endpoint}: {why}", endpoint=way.endpoint, why=reach.message), taken.reason)
+        return Outcome(State.WARNING, message, said("Stork's pairing will show it."))
     return Outcome(
         State.OK,
-        _("{endpoint} ({kind}) answers. {reason}").format(
-            endpoint=way.endpoint, kind=way.endpoint.kind.value, reason=taken.reason
+        said(
+            "{endpoint} ({kind}) answers. {reason}",
+            endpoint=way.endpoint,
+            kind=way.endpoint.kind.value,
+            reason=taken.reason,
         ),
     )

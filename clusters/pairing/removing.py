@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-from django.utils.translation import gettext as _
-
 from audit.actor import Actor
 from clusters import pair_services
 from clusters.pairing.jobs import FOLLOW, Progress, codes_of
@@ -13,6 +11,7 @@ from clusters.pairing.steps import Code, Outcome, State
 from clusters.pairing.work import StepFunction, Way, Work, run
 from clusters.portworx import backuplocation, clusterpair, credentials, discovery, following
 from clusters.portworx.ownership import is_ours
+from clusters.texts import said
 from teams.refusals import Refusal
 
 WAIT_SECONDS = 2.0
@@ -42,17 +41,15 @@ def _forget(progress: Progress, code: Code) -> None:
     try:
         pair_services.remove(progress.pairing.pair, by=Actor(user=progress.pairing.requested_by))
     except Refusal as refusal:
-        message = _("Everything is deleted on the clusters, but the pair itself is kept: {refusal}").format(
-            refusal=refusal
-        )
+        message = said("Everything is deleted on the clusters, but the pair itself is kept: {refusal}", refusal=refusal)
         progress.end(code, Outcome(State.WARNING, message))
 
 
 def _delete_object(progress: Progress, way: Way) -> Outcome:
     """The ClusterPair is deleted, and waited for: Stork undoes the pairing of the storage before it lets it go."""
     namespace = progress.pairing.namespace
-    where = _("ClusterPair {namespace}/{name} on {origin}").format(
-        namespace=namespace, name=way.name, origin=way.origin.cluster.name
+    where = said(
+        "ClusterPair {namespace}/{name} on {origin}", namespace=namespace, name=way.name, origin=way.origin.cluster.name
     )
     present = way.origin.connection.list(clusterpair.RESOURCE, namespace, field_selector=f"metadata.name={way.name}")
     for row in present:
@@ -61,39 +58,41 @@ def _delete_object(progress: Progress, way: Way) -> Outcome:
                 progress.keep(made_by_others=True)
             return Outcome(
                 State.FAILURE,
-                _("{where} was made by others, and stays.").format(where=where),
-                _("Take the pair down with the name {pairing} to delete it all the same.").format(
-                    pairing=progress.pairing
-                ),
+                said("{where} was made by others, and stays.", where=where),
+                said("Take the pair down with the name {pairing} to delete it all the same.", pairing=progress.pairing),
                 cause=following.Cause.OTHERS,
             )
         way.origin.connection.delete(clusterpair.RESOURCE, way.name, namespace, uid=row["metadata"]["uid"])
     state = following.read(way.origin.connection, way.name, namespace)
     if state.exists:
-        said = next((each.message for each in reversed(state.events) if each.reason == "Deleting"), "")
+        words = next((each.message for each in reversed(state.events) if each.reason == "Deleting"), "")
         if progress.elapsed() > FOLLOW:
-            remedy = _("Look at Stork's log there: it has to take its finalizer off.")
-            return Outcome(State.FAILURE, _("{where} is still being deleted.").format(where=where), remedy, said)
-        return Outcome(State.WAITING, _("{where} is being deleted.").format(where=where), said=said, again=WAIT_SECONDS)
+            remedy = said("Look at Stork's log there: it has to take its finalizer off.")
+            return Outcome(State.FAILURE, said("{where} is still being deleted.", where=where), remedy, words)
+        return Outcome(State.WAITING, said("{where} is being deleted.", where=where), said=words, again=WAIT_SECONDS)
     if way.is_back:
         progress.keep(back_storage_status="", back_scheduler_status="")
     else:
         progress.keep(storage_status="", scheduler_status="", remote_storage_id="")
-    return Outcome(State.OK, _("{where} is gone.").format(where=where))
+    return Outcome(State.OK, said("{where} is gone.", where=where))
 
 
 def _delete_locations(work: Work) -> Outcome:
     name, namespace = work.pairing.location_name, work.pairing.namespace
     left = [
-        _("{kind} {namespace}/{name} on {cluster}").format(
-            kind=kind, namespace=namespace, name=name, cluster=side.cluster.name
+        said(
+            "{kind} {namespace}/{name} on {cluster}",
+            kind=kind,
+            namespace=namespace,
+            name=name,
+            cluster=side.cluster.name,
         )
         for side in (work.source, work.destination)
         for kind in backuplocation.delete(side.connection, name, namespace)
     ]
     if left:
-        return Outcome(State.OK, _("Made by others, and left alone: {objects}.").format(objects=", ".join(left)))
-    return Outcome(State.OK, _("Secret and BackupLocation are gone on both clusters."))
+        return Outcome(State.OK, said("Made by others, and left alone: {objects}.", objects=left))
+    return Outcome(State.OK, said("Secret and BackupLocation are gone on both clusters."))
 
 
 def _delete_credentials(work: Work) -> Outcome:
@@ -103,12 +102,12 @@ def _delete_credentials(work: Work) -> Outcome:
         uuid = discovery.read_status(way.target.portworx).uuid
         name = credentials.name_for(uuid)
         if users := _users(way, uuid):
-            words.append(_("{name} stays, for {users} uses it too").format(name=name, users=users))
+            words.append(said("{name} stays, for {users} uses it too", name=name, users=users))
             continue
         for side in (way.target, way.origin):
             credentials.delete(side.portworx, name)
-        words.append(_("{name} is gone on both clusters").format(name=name))
-    return Outcome(State.OK, "; ".join(words) + ".")
+        words.append(said("{name} is gone on both clusters", name=name))
+    return Outcome(State.OK, said("{both}.", both=words))
 
 
 def _users(way: Way, uuid: str) -> str:

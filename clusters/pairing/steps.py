@@ -8,6 +8,8 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
+from clusters.texts import NOTHING, Text
+
 
 class Code(StrEnum):
     """A step; those that end in `-back` belong to the opposite direction."""
@@ -94,8 +96,8 @@ class Outcome:
     """
 
     state: State
-    message: str
-    remedy: str = ""
+    message: Text
+    remedy: Text = NOTHING
     said: str = ""
     cause: str = ""
     again: float | None = None
@@ -107,8 +109,8 @@ class Step:
 
     code: str
     state: str = State.WAITING
-    message: str = ""
-    remedy: str = ""
+    message: str = NOTHING
+    remedy: str = NOTHING
     said: str = ""
     cause: str = ""
     at: str = ""
@@ -118,7 +120,8 @@ class Step:
         return TITLES.get(self.code, self.code)
 
     def to_dict(self) -> dict[str, str]:
-        return {key: str(value) for key, value in asdict(self).items()}
+        """Plain values and Texts."""
+        return {**asdict(self), "code": str(self.code), "state": str(self.state), "cause": str(self.cause)}
 
 
 def from_rows(rows: list[dict[str, str]]) -> list[Step]:

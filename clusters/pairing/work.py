@@ -8,8 +8,6 @@ from functools import cached_property
 from types import TracebackType
 from typing import Any, Self
 
-from django.utils.translation import gettext as _
-
 from clusters.connections import connect
 from clusters.foreign_stores import private_key
 from clusters.kube import errors
@@ -23,6 +21,7 @@ from clusters.portworx.discovery import Installation
 from clusters.portworx.endpoint import Endpoint
 from clusters.portworx.errors import PortworxError, PxctlError
 from clusters.portworx.pods import Portworx
+from clusters.texts import NOTHING, Text, said
 
 
 def keys_of(store: ObjectStore) -> Keys:
@@ -158,7 +157,7 @@ def run(progress: Progress, work: Work, plan: list[tuple[Code, StepFunction]]) -
                 outcome = Outcome(State.WAITING, error.message, again=PAUSE_SECONDS)
             else:
                 outcome = Outcome(
-                    State.FAILURE, error.message, _("Look at the cluster and the network to it; try again.")
+                    State.FAILURE, error.message, said("Look at the cluster and the network to it; try again.")
                 )
         except errors.KubeError as error:
             outcome = Outcome(State.FAILURE, error.message, _remedy(error))
@@ -180,22 +179,22 @@ def _refused(error: PortworxError) -> Outcome:
     cause, remedy = following.cause_of(error.said)
     if error.remedy or cause not in following.FAILURES:
         return Outcome(State.FAILURE, error.message, error.remedy, error.said)
-    message = _("pxctl {command} failed: {why}.").format(command=error.command, why=following.FAILURES[cause])
+    message = said("pxctl {command} failed: {why}.", command=error.command, why=following.FAILURES[cause])
     return Outcome(State.FAILURE, message, remedy, error.said, cause)
 
 
-def _remedy(error: errors.KubeError) -> str:
+def _remedy(error: errors.KubeError) -> Text:
     if isinstance(error, errors.Forbidden):
-        return _("Give the account these rights, and try again.")
+        return said("Give the account these rights, and try again.")
     if isinstance(error, errors.Unauthorized | errors.Untrusted):
-        return _("Give the cluster a new kubeconfig.")
-    return ""
+        return said("Give the cluster a new kubeconfig.")
+    return NOTHING
 
 
 def _scrubbed(work: Work, outcome: Outcome) -> Outcome:
     return Outcome(
         outcome.state,
-        work.scrubbed(outcome.message),
+        outcome.message.with_names(work.scrubbed),
         outcome.remedy,
         work.scrubbed(outcome.said),
         outcome.cause,

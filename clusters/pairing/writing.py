@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.utils.translation import gettext as _
-
 from clusters.kube import errors
 from clusters.pairing.objects import differences, ensure_namespace, is_as_wanted, wait_until_gone
 from clusters.pairing.steps import Outcome, State
 from clusters.pairing.work import Look, Way
 from clusters.portworx import clusterpair, following
 from clusters.portworx.ownership import MANAGED_BY, is_ours
+from clusters.texts import NOTHING, said, sentences
 
 
 def document(look: Look, way: Way) -> Outcome:
@@ -33,8 +32,11 @@ def document(look: Look, way: Way) -> Outcome:
     way.document["metadata"]["labels"] = dict(MANAGED_BY)
     return Outcome(
         State.OK,
-        _("ClusterPair {namespace}/{name} for {target}.").format(
-            namespace=look.pairing.namespace, name=way.name, target=way.target.cluster.name
+        said(
+            "ClusterPair {namespace}/{name} for {target}.",
+            namespace=look.pairing.namespace,
+            name=way.name,
+            target=way.target.cluster.name,
         ),
     )
 
@@ -57,10 +59,13 @@ def applied(look: Look, way: Way) -> Outcome:
     if is_others and not options.get("take_over"):
         return Outcome(
             State.FAILURE,
-            _("ClusterPair {namespace}/{name} on {origin} was made by others.").format(
-                namespace=namespace, name=way.name, origin=way.origin.cluster.name
+            said(
+                "ClusterPair {namespace}/{name} on {origin} was made by others.",
+                namespace=namespace,
+                name=way.name,
+                origin=way.origin.cluster.name,
             ),
-            _("Set the pair up and say that it is taken over, or choose another name in the pair's settings."),
+            said("Set the pair up and say that it is taken over, or choose another name in the pair's settings."),
             cause=following.Cause.OTHERS,
         )
     ensure_namespace(way.origin, namespace, may_make=way.is_back)
@@ -70,18 +75,22 @@ def applied(look: Look, way: Way) -> Outcome:
     if present is not None and not is_others and not is_stale and is_as_wanted(present, wanted):
         return Outcome(
             State.OK,
-            _("ClusterPair {namespace}/{name} is there as wanted.").format(namespace=namespace, name=way.name),
+            said("ClusterPair {namespace}/{name} is there as wanted.", namespace=namespace, name=way.name),
         )
     if present is not None and (present.get("status") or {}).get("storageStatus") == following.READY:
         # Stork never pairs again what was Ready once; a new token or address needs a new object.
         connection.delete(clusterpair.RESOURCE, way.name, namespace, uid=present["metadata"]["uid"])
         wait_until_gone(way, namespace)
     connection.apply(wanted, force=True)
-    verb = _("created") if present is None else _("changed")
+    verb = said("created") if present is None else said("changed")
     return Outcome(
         State.OK,
-        _("ClusterPair {namespace}/{name} {verb} on {origin}.").format(
-            namespace=namespace, name=way.name, verb=verb, origin=way.origin.cluster.name
+        said(
+            "ClusterPair {namespace}/{name} {verb} on {origin}.",
+            namespace=namespace,
+            name=way.name,
+            verb=verb,
+            origin=way.origin.cluster.name,
         ),
     )
 
@@ -90,22 +99,23 @@ def _looked_at(look: Look, present: dict[str, Any] | None, way: Way) -> Outcome:
     """Whether what is there leads where the pair says, as the pair says."""
     named = f"ClusterPair {look.pairing.namespace}/{way.name}"
     if present is None:
-        message = _("There is no {named} on {origin}.").format(named=named, origin=way.origin.cluster.name)
-        return Outcome(State.FAILURE, message, _("Set the pair up."))
+        message = said("There is no {named} on {origin}.", named=named, origin=way.origin.cluster.name)
+        return Outcome(State.FAILURE, message, said("Set the pair up."))
     server = following.state_of(present).server
     if server != way.target.connection.server:
-        message = _("{named} leads to {server}.").format(named=named, server=server or _("no API server"))
-        remedy = _("The pair's destination is at {server}. Set the pair up, or choose its own.").format(
-            server=way.target.connection.server
+        message = said("{named} leads to {server}.", named=named, server=server or said("no API server"))
+        remedy = said(
+            "The pair's destination is at {server}. Set the pair up, or choose its own.",
+            server=way.target.connection.server,
         )
         return Outcome(State.WARNING, message, remedy)
-    whose = "" if is_ours(present) else " " + _("It was made by others.")
+    whose = NOTHING if is_ours(present) else said("It was made by others.")
     if different := differences(present, way.document):
-        message = _("{named} is not as the pair says: {differences}.{whose}").format(
-            named=named, differences=", ".join(different), whose=whose
+        message = sentences(
+            said("{named} is not as the pair says: {differences}.", named=named, differences=different), whose
         )
-        return Outcome(State.WARNING, message, _("Set the pair up to write it anew, or change the pair's settings."))
+        return Outcome(State.WARNING, message, said("Set the pair up to write it anew, or change the pair's settings."))
     return Outcome(
         State.OK,
-        _("{named} is on {origin}.{whose}").format(named=named, origin=way.origin.cluster.name, whose=whose),
+        sentences(said("{named} is on {origin}.", named=named, origin=way.origin.cluster.name), whose),
     )

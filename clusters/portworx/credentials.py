@@ -15,6 +15,7 @@ from clusters.portworx import pxctl
 from clusters.portworx.errors import PortworxError, PxctlError
 from clusters.portworx.pods import PXCTL, Portworx
 from clusters.portworx.pxctl import Credential
+from clusters.texts import said
 
 AMAZON = "s3.amazonaws.com"
 # The end of the name under which new keys are tried beside the old ones.
@@ -127,7 +128,9 @@ def _require_lines(keys: Keys) -> None:
         GoogleKeys: lambda: (),
     }[type(keys)]()
     if any("\n" in each or "\r" in each or "\0" in each for each in lines):
-        raise PortworxError("The key pair of the object store has a line break in it.", "Give the store its keys anew.")
+        raise PortworxError(
+            said("The key pair of the object store has a line break in it."), said("Give the store its keys anew.")
+        )
 
 
 def listed(portworx: Portworx) -> list[Credential]:
@@ -186,8 +189,12 @@ def ensure(portworx: Portworx, name: str, keys: Keys, *, replace: bool = False) 
         if _works(portworx, name):
             if difference:
                 raise DifferentError(
-                    f"Portworx already has credentials {name} for another store ({difference}).",
-                    "Choose to replace them if no other pair needs them, or give this pair that object store.",
+                    said(
+                        "Portworx already has credentials {name} for another store ({difference}).",
+                        name=name,
+                        difference=difference,
+                    ),
+                    said("Choose to replace them if no other pair needs them, or give this pair that object store."),
                 )
             return Outcome.KEPT
     if known is not None:

@@ -15,6 +15,7 @@ from clusters.portworx import pods, pxctl, status
 from clusters.portworx.errors import PortworxError, PxctlError, UnreadableError
 from clusters.portworx.migration import ADMIN_NAMESPACE
 from clusters.portworx.pods import Portworx
+from clusters.texts import NOTHING, Text, counted, said
 
 STORK_GROUP = "stork.libopenstorage.org"
 STORK_LABEL = "name=stork"
@@ -60,8 +61,8 @@ class Installation:
     nodes: list[Object] = field(default_factory=list)
     pools: list[Object] = field(default_factory=list)
     stork: Stork = field(default_factory=Stork)
-    problem: str = ""
-    remedy: str = ""
+    problem: Text = NOTHING
+    remedy: Text = NOTHING
 
     def can_migrate(self) -> bool:
         """Whether a pair with this cluster can use Portworx."""
@@ -92,7 +93,7 @@ def discover(connection: Connection) -> Installation:
     except errors.KubeError as error:
         # The pods are there, only that we may or can not run anything in them.
         found.problem = error.message
-        found.remedy = "Allow the verb create on pods/exec in the namespace of Portworx."
+        found.remedy = said("Allow the verb create on pods/exec in the namespace of Portworx.")
     return found
 
 
@@ -168,10 +169,10 @@ def _option(words: list[str], name: str) -> str:
 
 # What pairing does on both clusters, beyond what every engine does.
 NEEDS = (
-    Need(("create",), "pods", "run pxctl in a Portworx pod", subresource="exec"),
-    Need(("get",), "services", "find the address of Portworx"),
-    Need(("get", "list", "create", "patch", "delete"), f"clusterpairs.{STORK_GROUP}", "make the ClusterPair"),
-    Need(("list",), "events", "show what Stork says"),
+    Need(("create",), "pods", said("run pxctl in a Portworx pod"), subresource="exec"),
+    Need(("get",), "services", said("find the address of Portworx")),
+    Need(("get", "list", "create", "patch", "delete"), f"clusterpairs.{STORK_GROUP}", said("make the ClusterPair")),
+    Need(("list",), "events", said("show what Stork says")),
 )
 
 
@@ -180,10 +181,16 @@ def permissions_check(connection: Connection) -> Check:
     code = "permissions-portworx"
     missing = Permissions(connection).missing(NEEDS)
     if not missing:
-        return Check(code, "ok", "The account may do all that pairing with Portworx needs.")
+        return Check(code, "ok", said("The account may do all that pairing with Portworx needs."))
     needs = "; ".join(str(need) for need in missing)
-    message = f"The account lacks permissions to pair with Portworx, such as {missing[0]} ({missing[0].why})."
-    return Check(code, "warning", message, f"Bind a ClusterRole to the account that also allows: {needs}.")
+    message = said(
+        "The account lacks permissions to pair with Portworx, such as {first} ({why}).",
+        first=missing[0],
+        why=missing[0].why,
+    )
+    return Check(
+        code, "warning", message, said("Bind a ClusterRole to the account that also allows: {needs}.", needs=needs)
+    )
 
 
 def checks(found: Installation) -> Iterator[Check]:
@@ -197,30 +204,72 @@ def checks(found: Installation) -> Iterator[Check]:
 def _portworx_check(found: Installation) -> Check:
     code = "portworx"
     if not found.is_present:
-        return Check(code, "warning", "Stork is installed, Portworx is not.", "Use the native engine.")
+        return Check(code, "warning", said("Stork is installed, Portworx is not."), said("Use the native engine."))
     if found.problem:
-        return Check(code, "warning", f"Portworx is installed, but: {found.problem}", found.remedy)
+        return Check(
+            code, "warning", said("Portworx is installed, but: {problem}", problem=found.problem), found.remedy
+        )
     if not found.is_operational:
-        message = f"Portworx says: {found.status or 'nothing of its status'}."
-        return Check(code, "warning", message, "Repair Portworx first; pxctl status and its alerts say what is wrong.")
+        message = said("Portworx says: {status}.", status=found.status or said("nothing of its status"))
+        return Check(
+            code, "warning", message, said("Repair Portworx first; pxctl status and its alerts say what is wrong.")
+        )
     if found.licence_allows is False:
-        message = f"The licence of Portworx does not allow migrations ({found.licence})."
-        return Check(code, "warning", message, "Install one with “Cluster-level migration”, or use the native engine.")
+        message = said("The licence of Portworx does not allow migrations ({licence}).", licence=found.licence)
+        return Check(
+            code, "warning", message, said("Install one with “Cluster-level migration”, or use the native engine.")
+        )
     offline = [str(node["name"] or node["ip"]) for node in found.nodes if not node["is_online"]]
     if offline:
-        message = f"Portworx {found.version}: {len(offline)} of {len(found.nodes)} nodes are not online."
-        return Check(code, "warning", message, f"Look at: {', '.join(offline)}.")
-    return Check(code, "ok", f"Portworx {found.version} is operational on {len(found.nodes)} nodes.")
+        message = counted(
+            len(found.nodes),
+            "Portworx {version}: {offline} of {n} node is not online.",
+            "Portworx {version}: {offline} of {n} nodes are not online.",
+            version=found.version,
+            offline=len(offline),
+        )
+        return Check(code, "warning", message, said("Look at: {nodes}.", nodes=offline))
+    return Check(
+        code,
+        "ok",
+        counted(
+            len(found.nodes),
+            "Portworx {version} is operational on {n} node.",
+            "Portworx {version} is operational on {n} nodes.",
+            version=found.version,
+        ),
+    )
 
 
 def _stork_check(stork: Stork) -> Check:
     code = "stork"
     missing = [kind for kind in NEEDED_KINDS if kind not in stork.kinds]
     if not stork.is_present:
-        return Check(code, "warning", "Stork is not installed.", "Install Stork; it comes with Portworx.")
+        return Check(code, "warning", said("Stork is not installed."), said("Install Stork; it comes with Portworx."))
     if missing:
-        message = f"Stork {stork.version} runs, but the cluster does not serve {', '.join(missing)}."
-        return Check(code, "warning", message, "Look at Stork's log: it registers its definitions when it starts.")
+        message = said(
+            "Stork {version} runs, but the cluster does not serve {kinds}.",
+            version=stork.version,
+            kinds=missing,
+        )
+        return Check(
+            code, "warning", message, said("Look at Stork's log: it registers its definitions when it starts.")
+        )
     if not stork.ready:
-        return Check(code, "warning", f"No replica of Stork {stork.version} is ready.", "Look at its pods and log.")
-    return Check(code, "ok", f"Stork {stork.version}, {stork.ready} of {stork.replicas} replicas ready.")
+        return Check(
+            code,
+            "warning",
+            said("No replica of Stork {version} is ready.", version=stork.version),
+            said("Look at its pods and log."),
+        )
+    return Check(
+        code,
+        "ok",
+        counted(
+            stork.replicas,
+            "Stork {version}, {ready} of {n} replica ready.",
+            "Stork {version}, {ready} of {n} replicas ready.",
+            version=stork.version,
+            ready=stork.ready,
+        ),
+    )

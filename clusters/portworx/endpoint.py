@@ -17,6 +17,7 @@ from clusters.kube import errors
 from clusters.kube.connection import Connection
 from clusters.portworx.errors import PortworxError
 from clusters.portworx.pods import Portworx
+from clusters.texts import NOTHING, Text, as_it_is, said, sentences
 
 SERVICE = "portworx-service"
 SERVICES = (SERVICE, "portworx-api")
@@ -127,10 +128,10 @@ def _routes(connection: Connection, namespace: str) -> Iterator[Endpoint]:
 
 
 NAMES = {
-    Kind.LOAD_BALANCER: "load balancer",
-    Kind.NODE_PORT: "node port",
-    Kind.ROUTE: "Route",
-    Kind.MANUAL: "typed by hand",
+    Kind.LOAD_BALANCER: said("load balancer"),
+    Kind.NODE_PORT: said("node port"),
+    Kind.ROUTE: said("Route"),
+    Kind.MANUAL: said("typed by hand"),
 }
 
 
@@ -148,10 +149,16 @@ def choices(
         if kind is None or each.kind == kind:
             first.setdefault(each.kind, Endpoint(each.kind, each.host, port or each.port))
     if not first:
-        what = NAMES[kind] if kind is not None else "address"
+        what = NAMES[kind] if kind is not None else said("address")
         raise PortworxError(
-            f"Service {SERVICE} of the destination shows no {what} at which the source could reach Portworx.",
-            "Give the Service type LoadBalancer and wait until it has an address, or type the endpoint in by hand.",
+            said(
+                "Service {service} of the destination shows no {what} at which the source could reach Portworx.",
+                service=SERVICE,
+                what=what,
+            ),
+            said(
+                "Give the Service type LoadBalancer and wait until it has an address, or type the endpoint in by hand."
+            ),
         )
     return list(first.values())
 
@@ -175,15 +182,24 @@ def reach(portworx: Portworx, endpoint: Endpoint) -> Reach:
     except errors.Unavailable:
         # Its image has no curl. Bash opens connections by itself.
         return _reach_by_shell(portworx, endpoint)
-    said = result.stderr.decode(errors="replace").strip()
+    printed = result.stderr.decode(errors="replace").strip()
     if result.exit_code in (NO_ADDRESS, NO_CONNECTION):
-        return Reach(False, said or f"The connection to {endpoint} failed.")
-    if result.exit_code == TOO_LATE and "onnect" in said:
-        return Reach(False, said)
+        failed = said("The connection to {endpoint} failed.", endpoint=endpoint)
+        return Reach(False, as_it_is(printed) if printed else failed)
+    if result.exit_code == TOO_LATE and "onnect" in printed:
+        return Reach(False, as_it_is(printed))
     if result.exit_code in (126, 127):
         return _reach_by_shell(portworx, endpoint)
     # Any other end means that a connection was made: what listens there need not speak HTTP.
-    return Reach(True, f"{endpoint} answers from pod {portworx.namespace}/{portworx.pod}.")
+    return Reach(
+        True,
+        said(
+            "{endpoint} answers from pod {namespace}/{pod}.",
+            endpoint=endpoint,
+            namespace=portworx.namespace,
+            pod=portworx.pod,
+        ),
+    )
 
 
 def _reach_by_shell(portworx: Portworx, endpoint: Endpoint) -> Reach:
@@ -191,13 +207,26 @@ def _reach_by_shell(portworx: Portworx, endpoint: Endpoint) -> Reach:
     try:
         result = portworx.run(["bash", "-c", script, endpoint.plain_host, str(endpoint.port)], seconds=30)
     except errors.Unavailable:
-        return Reach(None, "The Portworx pod has neither curl nor bash to try the port with.")
+        return Reach(None, said("The Portworx pod has neither curl nor bash to try the port with."))
     if result.exit_code in (126, 127):
-        return Reach(None, "The Portworx pod has nothing to try the port with.")
-    said = result.stderr.decode(errors="replace").strip().splitlines()
+        return Reach(None, said("The Portworx pod has nothing to try the port with."))
+    words = result.stderr.decode(errors="replace").strip().splitlines()
     if result.exit_code:
-        return Reach(False, said[-1] if said else f"No connection to {endpoint} within {CONNECT_SECONDS} s.")
-    return Reach(True, f"{endpoint} answers from pod {portworx.namespace}/{portworx.pod}.")
+        return Reach(
+            False,
+            as_it_is(words[-1])
+            if words
+            else said("No connection to {endpoint} within {seconds} s.", endpoint=endpoint, seconds=CONNECT_SECONDS),
+        )
+    return Reach(
+        True,
+        said(
+            "{endpoint} answers from pod {namespace}/{pod}.",
+            endpoint=endpoint,
+            namespace=portworx.namespace,
+            pod=portworx.pod,
+        ),
+    )
 
 
 @dataclass(frozen=True)
@@ -206,14 +235,14 @@ class Taken:
 
     endpoint: Endpoint
     reach: Reach
-    reason: str
+    reason: Text
 
 
 def take(portworx: Portworx, wanted: list[Endpoint]) -> Taken:
     """The first that the source's Portworx reaches; where it reaches none, the first of all. Raises KubeError."""
     tried: list[Taken] = []
     for each in wanted:
-        found = Taken(each, reach(portworx, each), "")
+        found = Taken(each, reach(portworx, each), NOTHING)
         tried.append(found)
         if found.reach.reached:
             break
@@ -223,15 +252,20 @@ def take(portworx: Portworx, wanted: list[Endpoint]) -> Taken:
     return Taken(best.endpoint, best.reach, _reason(best.endpoint, wanted, tried))
 
 
-def _reason(taken: Endpoint, wanted: list[Endpoint], tried: list[Taken]) -> str:
+def _reason(taken: Endpoint, wanted: list[Endpoint], tried: list[Taken]) -> Text:
     if taken.kind == Kind.MANUAL:
-        return "It was typed in by hand."
+        return said("It was typed in by hand.")
+    name = NAMES[taken.kind]
     if len(wanted) == 1:
-        return f"It is the only {NAMES[taken.kind]}, and no other way was asked for or found."
-    passed = [f"{NAMES[each.endpoint.kind]} {each.endpoint}: {each.reach.message}" for each in tried]
-    others = [said for each, said in zip(tried, passed, strict=True) if each.endpoint != taken]
-    left = [f"{NAMES[each.kind]} {each}" for each in wanted[len(tried) :]]
-    words = [f"The {NAMES[taken.kind]} is the first that answers." if others else f"A {NAMES[taken.kind]} comes first."]
-    words += [f"Not reached: {'; '.join(others)}."] if others else []
-    words += [f"Not tried: {', '.join(left)}."] if left else []
-    return " ".join(words)
+        return said("It is the only {way}, and no other way was asked for or found.", way=name)
+    others = [
+        said("{way} {endpoint}: {why}", way=NAMES[each.endpoint.kind], endpoint=each.endpoint, why=each.reach.message)
+        for each in tried
+        if each.endpoint != taken
+    ]
+    left = [said("{way} {endpoint}", way=NAMES[each.kind], endpoint=each) for each in wanted[len(tried) :]]
+    return sentences(
+        said("The {way} is the first that answers.", way=name) if others else said("A {way} comes first.", way=name),
+        said("Not reached: {ways}.", ways=others) if others else NOTHING,
+        said("Not tried: {ways}.", ways=left) if left else NOTHING,
+    )

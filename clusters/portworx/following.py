@@ -16,6 +16,7 @@ from typing import Any, Literal
 from clusters.kube import errors
 from clusters.kube.connection import Connection
 from clusters.portworx import clusterpair
+from clusters.texts import NOTHING, Text, said
 
 READY, ERROR, NOT_PROVIDED = "Ready", "Error", "NotProvided"
 # Stork looks every ten seconds; after this long without a word nobody is looking.
@@ -84,9 +85,9 @@ class Meaning:
     """What a status means. `said` is Portworx' or Stork's own text, empty where they say nothing."""
 
     state: Literal["ok", "waiting", "warning", "failure"]
-    message: str
+    message: Text
     cause: Cause | None = None
-    remedy: str = ""
+    remedy: Text = NOTHING
     said: str = ""
 
 
@@ -149,61 +150,70 @@ def storage_meaning(state: PairState, *, waited: float = 0) -> Meaning:
     """What the storage status means. `waited` is how many seconds the pair has been there."""
     match state.storage_status:
         case "Ready":
-            return Meaning("ok", "Portworx of both clusters is paired. Stork does not look at this again.")
+            return Meaning("ok", said("Portworx of both clusters is paired. Stork does not look at this again."))
         case "NotProvided":
             return Meaning(
                 "warning",
-                "The pair has no storage options, so Stork pairs no storage: only objects could be migrated.",
+                said("The pair has no storage options, so Stork pairs no storage: only objects could be migrated."),
                 Cause.NO_OPTIONS,
-                "Set the pair up: it fills in ip, port and token.",
+                said("Set the pair up: it fills in ip, port and token."),
             )
         case "Error":
-            said = _said(state, is_about_storage=True)
-            cause, remedy = cause_of(said)
-            return Meaning("failure", _failure(cause, "Portworx could not be paired"), cause, remedy, said)
+            words = _said(state, is_about_storage=True)
+            cause, remedy = cause_of(words)
+            return Meaning("failure", _unpaired(cause), cause, remedy, words)
         case "":
-            return _silence(waited, "storage")
-    return Meaning("waiting", f"Stork says: storage {state.storage_status}.")
+            return _silence(waited, said("storage"))
+    return Meaning("waiting", said("Stork says: storage {status}.", status=state.storage_status))
 
 
 def scheduler_meaning(state: PairState, *, waited: float = 0) -> Meaning:
     """What the scheduler status means."""
     match state.scheduler_status:
         case "Ready":
-            return Meaning("ok", "Stork reaches the destination's API server. It asks only for its version.")
+            return Meaning("ok", said("Stork reaches the destination's API server. It asks only for its version."))
         case "Error":
-            said = _said(state, is_about_storage=False)
-            tls = "x509" in said or "tls:" in said
+            words = _said(state, is_about_storage=False)
+            tls = "x509" in words or "tls:" in words
             remedy = (
-                "The kubeconfig of the destination must be trusted from inside the source cluster too."
+                said("The kubeconfig of the destination must be trusted from inside the source cluster too.")
                 if tls
-                else "Give the destination a kubeconfig whose server can be reached from inside the source cluster."
+                else said(
+                    "Give the destination a kubeconfig whose server can be reached from inside the source cluster."
+                )
             )
             cause = Cause.TLS if tls else Cause.API_SERVER
-            message = "Stork on the source cannot use the destination's API server."
-            return Meaning("failure", message, cause, remedy, said)
+            message = said("Stork on the source cannot use the destination's API server.")
+            return Meaning("failure", message, cause, remedy, words)
         case "":
             if state.storage_status:
                 return Meaning(
                     "failure",
-                    "Stork left the scheduler's status blank although it has looked: it cannot read the kubeconfig "
-                    "inside the pair, and says so in its log only.",
+                    said(
+                        "Stork left the scheduler's status blank although it has looked: it cannot read the kubeconfig "
+                        "inside the pair, and says so in its log only."
+                    ),
                     Cause.KUBECONFIG,
-                    "Set the pair up again, so that the kubeconfig is written anew.",
+                    said("Set the pair up again, so that the kubeconfig is written anew."),
                 )
-            return _silence(waited, "scheduler")
-    return Meaning("waiting", f"Stork says: scheduler {state.scheduler_status}.")
+            return _silence(waited, said("scheduler"))
+    return Meaning("waiting", said("Stork says: scheduler {status}.", status=state.scheduler_status))
 
 
-def _silence(waited: float, what: str) -> Meaning:
+def _silence(waited: float, half: Text) -> Meaning:
     if waited < SILENCE_SECONDS:
-        return Meaning("waiting", f"Blank: Stork has not looked at the {what} yet. It looks every ten seconds.")
+        return Meaning(
+            "waiting", said("Blank: Stork has not looked at the {half} yet. It looks every ten seconds.", half=half)
+        )
     return Meaning(
         "failure",
-        f"Blank for {waited:.0f} s: nobody looks at the pair, so Stork does not run on the source, or not with the "
-        "rights to read ClusterPairs.",
+        said(
+            "Blank for {seconds} s: nobody looks at the pair, so Stork does not run on the source, or not with the "
+            "rights to read ClusterPairs.",
+            seconds=f"{waited:.0f}",
+        ),
         Cause.NO_STORK,
-        "Look at the pods and the log of the Deployment stork on the source.",
+        said("Look at the pods and the log of the Deployment stork on the source."),
     )
 
 
@@ -215,43 +225,49 @@ def _said(state: PairState, *, is_about_storage: bool) -> str:
     return ""
 
 
-def cause_of(said: str) -> tuple[Cause, str]:
+def cause_of(words: str) -> tuple[Cause, Text]:
     """The cause that Portworx' words point to, and what to do."""
-    plain = said.lower()
+    plain = words.lower()
     if re.search(r"token (authentication )?(failed|invalid)|invalid token|unauthenticated|unauthorized", plain):
         return Cause.TOKEN, (
-            "Set the pair up again: the destination's token is read anew. It changes when somebody resets it."
+            said("Set the pair up again: the destination's token is read anew. It changes when somebody resets it.")
         )
     if re.search(r"credential[s]? .*(not found|does not exist)|no credential", plain):
         return Cause.CREDENTIAL_NAME, (
-            "Set the pair up again: it makes the credentials clusterPair_<UUID of the destination> on both clusters. "
-            "With the UUID of the source, or a missing word, Portworx does not find them."
+            said(
+                "Set the pair up again: it makes the credentials clusterPair_<UUID of the destination> on both "
+                "clusters. With the UUID of the source, or a missing word, Portworx does not find them."
+            )
         )
     if KEYS_REFUSED.search(plain):
-        return Cause.KEYS, "Give the object store its right key pair and bucket, then set the pair up again."
+        return Cause.KEYS, said("Give the object store its right key pair and bucket, then set the pair up again.")
     if "invalid port" in plain:
-        return Cause.PORT, "Give the pair a port number; Portworx listens on 9001."
+        return Cause.PORT, said("Give the pair a port number; Portworx listens on 9001.")
     if re.search(r"no such host|connection refused|no route to host|i/o timeout|timed out|deadline exceeded", plain):
         return Cause.ENDPOINT, (
-            "Choose another way to the destination's Portworx, or open ports 9001 and 9010 between the clusters."
+            said("Choose another way to the destination's Portworx, or open ports 9001 and 9010 between the clusters.")
         )
     if re.search(r"x509|tls:|certificate|connection reset by peer|malformed http", plain):
-        return Cause.TLS, "Write https:// or http:// before the endpoint's host, as the destination's Portworx speaks."
-    return Cause.OTHER, "Read the events of the ClusterPair and Stork's log on the source."
+        return Cause.TLS, said(
+            "Write https:// or http:// before the endpoint's host, as the destination's Portworx speaks."
+        )
+    return Cause.OTHER, said("Read the events of the ClusterPair and Stork's log on the source.")
 
 
 FAILURES = {
-    Cause.TOKEN: "the destination does not accept the token",
-    Cause.CREDENTIAL_NAME: "Portworx does not find credentials of the name that it looks for",
-    Cause.KEYS: "the object store does not accept the key pair",
-    Cause.PORT: "the port is not a number",
-    Cause.ENDPOINT: "the endpoint of the destination cannot be reached from the source",
-    Cause.TLS: "the two sides do not agree on TLS",
+    Cause.TOKEN: said("the destination does not accept the token"),
+    Cause.CREDENTIAL_NAME: said("Portworx does not find credentials of the name that it looks for"),
+    Cause.KEYS: said("the object store does not accept the key pair"),
+    Cause.PORT: said("the port is not a number"),
+    Cause.ENDPOINT: said("the endpoint of the destination cannot be reached from the source"),
+    Cause.TLS: said("the two sides do not agree on TLS"),
 }
 
 
-def _failure(cause: Cause, what: str) -> str:
-    return f"{what}: {FAILURES[cause]}." if cause in FAILURES else f"{what}."
+def _unpaired(cause: Cause) -> Text:
+    if cause not in FAILURES:
+        return said("Portworx could not be paired.")
+    return said("Portworx could not be paired: {why}.", why=FAILURES[cause])
 
 
 def not_allowed(namespaces: Iterable[str], *, pair_namespace: str, admin_namespace: str) -> list[str]:

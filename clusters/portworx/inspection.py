@@ -8,6 +8,7 @@ from typing import Any
 
 from clusters.portworx.errors import UnreadableError
 from clusters.portworx.pxctl import bytes_of, decoded, mapping, number, sequence
+from clusters.texts import said
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def from_json(text: str) -> list[Volume]:
     document = decoded(text, "volume inspect -j")
     rows = [mapping(each) for each in (document if isinstance(document, list) else [document])]
     if not all(row.get("id") and mapping(row.get("locator")).get("name") for row in rows):
-        raise UnreadableError("volume inspect -j", "a volume has no id or name")
+        raise UnreadableError("volume inspect -j", said("a volume has no id or name"))
     return [_volume(row) for row in rows]
 
 
@@ -83,7 +84,7 @@ def from_text(text: str) -> list[Volume]:
     """The volumes that `pxctl volume inspect` describes. Raises UnreadableError."""
     starts = [found.start() for found in re.finditer(r"^[ \t]*Volume[ \t]*:", text, re.MULTILINE)]
     if not starts:
-        raise UnreadableError("volume inspect", "no line begins with “Volume :”")
+        raise UnreadableError("volume inspect", said("no line begins with “Volume :”"))
     blocks = [text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True)]
     return [_described(block) for block in blocks]
 
@@ -92,7 +93,7 @@ def _described(block: str) -> Volume:
     facts, replica_nodes, consumers = _lines(block)
     identity, name = facts.get("Volume", ""), facts.get("Name", "")
     if not (identity and name):
-        raise UnreadableError("volume inspect", "a volume has no id or name")
+        raise UnreadableError("volume inspect", said("a volume has no id or name"))
     state = re.match(r"Attached\s*:\s*(\S+)", facts.get("State", ""), re.IGNORECASE)
     pairs = (each.partition("=") for each in facts.get("Labels", "").split(",") if "=" in each)
     return Volume(

@@ -14,6 +14,7 @@ from clusters.kube import errors
 from clusters.kube.connection import Connection
 from clusters.kube.streams import ExecResult
 from clusters.portworx.errors import NotInstalledError, PxctlError
+from clusters.texts import NOTHING, Text, counted, said
 
 PXCTL = "/opt/pwx/bin/pxctl"
 POD_LABEL = "name=portworx"
@@ -63,23 +64,23 @@ class Portworx:
         output = result.stdout.decode(errors="replace")
         if result.exit_code == 0:
             return output
-        said = result.stderr.decode(errors="replace").strip() or output.strip() or f"exit code {result.exit_code}"
+        words = result.stderr.decode(errors="replace").strip() or output.strip() or f"exit code {result.exit_code}"
         for secret in secrets:
             if secret:
-                said = said.replace(secret, "***")
-        raise PxctlError(command, said[:2000], _remedy(said))
+                words = words.replace(secret, "***")
+        raise PxctlError(command, words[:2000], _remedy(words))
 
 
-def _remedy(said: str) -> str:
-    plain = said.lower()
+def _remedy(words: str) -> Text:
+    plain = words.lower()
     if "access denied" in plain or "unauthenticated" in plain or "token is empty" in plain:
-        return (
-            "Portworx has its own authorization switched on. Give the pods a pxctl context with an administrator's "
-            "token, or use an account that Portworx accepts."
+        return said(
+            "Portworx has its own authorization switched on. Give the pods a pxctl context with an "
+            "administrator's token, or use an account that Portworx accepts."
         )
     if "not reachable" in plain or "not running" in plain or "could not reach" in plain:
-        return "Wait until Portworx runs on this node, or repair it; then try again."
-    return ""
+        return said("Wait until Portworx runs on this node, or repair it; then try again.")
+    return NOTHING
 
 
 def find(connection: Connection) -> Portworx:
@@ -88,11 +89,13 @@ def find(connection: Connection) -> Portworx:
     ready = [pod for pod in pods if is_ready(pod)]
     if not pods:
         raise NotInstalledError(
-            "The cluster has no pod with the label name=portworx.", "Install Portworx, or use the native engine."
+            said("The cluster has no pod with the label name=portworx."),
+            said("Install Portworx, or use the native engine."),
         )
     if not ready:
         raise NotInstalledError(
-            f"None of {len(pods)} Portworx pods is ready.", "Look at their events and logs; Portworx may be starting."
+            counted(len(pods), "None of {n} Portworx pod is ready.", "None of {n} Portworx pods is ready."),
+            said("Look at their events and logs; Portworx may be starting."),
         )
     chosen = min(ready, key=lambda pod: (pod["metadata"]["namespace"], pod["metadata"]["name"]))
     return Portworx(

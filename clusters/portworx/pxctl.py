@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clusters.portworx.errors import UnreadableError
+from clusters.texts import said
 
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 SIZE = r"[0-9.]+ ?(?:[KMGTPE]i?)?B"
@@ -39,11 +40,11 @@ def decoded(text: str, command: str) -> Any:
     """The JSON that is printed, after whatever warnings stand before it. Raises UnreadableError."""
     start = re.search(r"^\s*[\[{]", text, re.MULTILINE)
     if start is None:
-        raise UnreadableError(command, "there is no JSON in it")
+        raise UnreadableError(command, said("there is no JSON in it"))
     try:
         return json.JSONDecoder().raw_decode(text[start.start() :].lstrip())[0]
     except (ValueError, RecursionError):
-        raise UnreadableError(command, "its JSON is broken off or damaged") from None
+        raise UnreadableError(command, said("its JSON is broken off or damaged")) from None
 
 
 def number(value: Any) -> int | None:
@@ -94,18 +95,18 @@ def credentials(text: str) -> list[Credential]:
             head = [each.upper() for each in row]
         elif row and UUID.fullmatch(row[0]):
             if not (provider and head):
-                raise UnreadableError("credentials list", "there is a row without the head of its table")
+                raise UnreadableError("credentials list", said("there is a row without the head of its table"))
             fields = dict(zip(head, row, strict=False))
             found.append(Credential(row[0], fields.get("NAME", ""), provider, fields))
     if not found and text.strip() and not re.search(r"no credentials|credentials", text, re.IGNORECASE):
-        raise UnreadableError("credentials list", "it names no credentials, and does not say that there are none")
+        raise UnreadableError("credentials list", said("it names no credentials, and does not say that there are none"))
     return found
 
 
 def created(text: str) -> str:
     """The UUID after `Credentials created successfully, UUID:…`; empty for versions that do not tell it."""
     if "created successfully" not in text.lower():
-        raise UnreadableError("credentials create", "it does not say that the credentials were created")
+        raise UnreadableError("credentials create", said("it does not say that the credentials were created"))
     found = UUID.search(text)
     return found[0] if found else ""
 
@@ -115,7 +116,7 @@ def token(text: str) -> str:
     found = re.search(r"^\s*Token is\s+([0-9A-Za-z._-]{16,})\s*$", text, re.MULTILINE)
     if not found:
         # What was printed is not repeated: it may hold the token.
-        raise UnreadableError("cluster token show", "there is no line that says “Token is …”")
+        raise UnreadableError("cluster token show", said("there is no line that says “Token is …”"))
     return found[1]
 
 

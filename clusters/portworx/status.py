@@ -9,6 +9,7 @@ from typing import Any
 
 from clusters.portworx.errors import UnreadableError
 from clusters.portworx.pxctl import SIZE, UUID, bytes_of, cells, decoded, mapping, number, sequence
+from clusters.texts import Text, said
 
 # Numbers of the SDK's `Status`: https://github.com/libopenstorage/openstorage, api.proto.
 ONLINE = 2
@@ -104,13 +105,13 @@ def from_text(text: str) -> Status:
     uuid = _after(text, "Cluster UUID")
     if not UUID.fullmatch(uuid):
         raise UnreadableError("status", _why(text))
-    said = _after(text, "Status")
+    known = _after(text, "Status")
     here = _after(text, "IP")
     return Status(
         uuid=uuid,
         name=_after(text, "Cluster ID"),
-        status=said,
-        is_operational=said.endswith(OPERATIONAL),
+        status=known,
+        is_operational=known.endswith(OPERATIONAL),
         licence=_after(text, "License"),
         nodes=tuple(_node(found) for found in _rows(text, ("IP", "ID"), NODE, NODE_COLUMNS)),
         pools=tuple(_pool(found, here) for found in _rows(text, ("POOL",), POOL, POOL_COLUMNS)),
@@ -125,9 +126,11 @@ def _after(text: str, name: str) -> str:
     return found[1] if found else ""
 
 
-def _why(text: str) -> str:
-    said = _after(text, "Status") or next((line.strip() for line in text.splitlines() if line.strip()), "")
-    return "it has no Cluster UUID" + (f", and begins with “{said[:120]}”" if said else "")
+def _why(text: str) -> Text:
+    first = _after(text, "Status") or next((line.strip() for line in text.splitlines() if line.strip()), "")
+    if not first:
+        return said("it has no Cluster UUID")
+    return said("it has no Cluster UUID, and begins with “{words}”", words=first[:120])
 
 
 def _rows(
@@ -180,16 +183,16 @@ def from_json(text: str) -> Status:
     candidates = (document.get("cluster_uuid"), *(cluster.get(key) for key in ("Uid", "UID", "Uuid", "UUID")))
     uuid = next((each for each in candidates if isinstance(each, str) and UUID.fullmatch(each)), "")
     if not uuid:
-        raise UnreadableError("status -j", "it has no cluster_uuid")
+        raise UnreadableError("status -j", said("it has no cluster_uuid"))
     members = [mapping(each) for each in sequence(cluster.get("Nodes"))]
     pool = mapping(document.get("global_storage_pool"))
-    said = str(document.get("status") or "")
+    known = str(document.get("status") or "")
     nodes = tuple(_member(each) for each in members)
     return Status(
         uuid=uuid,
         name=str(cluster.get("Id") or ""),
-        status=IS_OPERATIONAL if said == "STATUS_OK" else said,
-        is_operational=said == "STATUS_OK" or number(cluster.get("Status")) == ONLINE,
+        status=IS_OPERATIONAL if known == "STATUS_OK" else known,
+        is_operational=known == "STATUS_OK" or number(cluster.get("Status")) == ONLINE,
         licence=str(document.get("license") or ""),
         nodes=nodes,
         pools=tuple(each for member in members for each in _pools(member)),

@@ -14,6 +14,7 @@ from clusters.kube.connection import Connection
 from clusters.portworx import inspection
 from clusters.portworx.errors import PxctlError, UnreadableError
 from clusters.portworx.pods import Portworx
+from clusters.texts import NOTHING, Text, said
 
 DRIVERS = ("pxd.portworx.com", "kubernetes.io/portworx-volume")
 PROVISIONER_ANNOTATIONS = (
@@ -55,7 +56,7 @@ class Claim:
     persistent_volume: str
     is_portworx: bool = False
     volume: inspection.Volume | None = None
-    problem: str = ""
+    problem: Text = NOTHING
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
@@ -156,7 +157,7 @@ def inspect(portworx: Portworx, connection: Connection, wanted: list[Claim]) -> 
     handles: dict[str, Claim] = {}
     for claim in wanted:
         if not claim.persistent_volume:
-            claim.problem = "The claim is not bound to a volume yet."
+            claim.problem = said("The claim is not bound to a volume yet.")
             continue
         handle = handle_of(connection.get("persistentvolumes", claim.persistent_volume))
         if handle is None:
@@ -171,7 +172,7 @@ def inspect(portworx: Portworx, connection: Connection, wanted: list[Claim]) -> 
                 known.volume = volume
     for claim in handles.values():
         if claim.volume is None:
-            claim.problem = "Portworx does not know its volume."
+            claim.problem = said("Portworx does not know its volume.")
 
 
 def facts(claim: Claim, nodes: Iterable[Object] = ()) -> Object:

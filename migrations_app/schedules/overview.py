@@ -18,6 +18,7 @@ from clusters.portworx.actions import ActionStatus
 from clusters.portworx.migration import GROUP
 from clusters.portworx.policies import Policy
 from clusters.portworx.schedules import Schedule
+from clusters.translation import translated
 from teams.refusals import Refusal, Unavailable
 
 Object = dict[str, Any]
@@ -83,7 +84,7 @@ def asked(cluster: Cluster) -> Iterator[Connection]:
             yield connection
     except errors.KubeError as error:
         failure = Unavailable if isinstance(error, errors.RETRIABLE) else Refusal
-        raise failure(f"{cluster.name}: {error.message}") from None
+        raise failure(f"{cluster.name}: {translated(error.message)}") from None
 
 
 def both_sides(pair: ClusterPair) -> tuple[Side, Side]:

@@ -17,6 +17,7 @@ from clusters.connections import connect
 from clusters.kube import errors
 from clusters.kube.connection import Connection
 from clusters.models import Cluster
+from clusters.translation import translated
 from migrations_app.plans.contents import to_yaml
 from migrations_app.resources import rules
 from migrations_app.resources.belonging import MACHINERY, NEVER, is_candidate
@@ -58,7 +59,7 @@ def _asked(cluster: Cluster) -> Iterator[Connection]:
         with connect(cluster) as connection:
             yield connection
     except errors.KubeError as error:
-        raise (Unavailable if isinstance(error, errors.RETRIABLE) else Refusal)(error.message) from None
+        raise (Unavailable if isinstance(error, errors.RETRIABLE) else Refusal)(translated(error.message)) from None
 
 
 def choices(cluster: Cluster, namespace: str = "", resource: str = "") -> Choice:

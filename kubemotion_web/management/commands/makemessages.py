@@ -6,4 +6,9 @@ from django.core.management.commands import makemessages
 
 
 class Command(makemessages.Command):
-    xgettext_options = [*makemessages.Command.xgettext_options, "--keyword=said", "--keyword=counted:2,3"]
+    xgettext_options = [
+        *makemessages.Command.xgettext_options,
+        "--keyword=said",
+        "--keyword=N_",
+        "--keyword=counted:2,3",
+    ]

@@ -11,7 +11,7 @@ from clusters.kube.connection import Connection
 from clusters.portworx import discovery, pods, volumes
 from clusters.portworx.errors import PortworxError
 from clusters.portworx.pods import Portworx
-from clusters.texts import NOTHING, Text, as_it_is, both, counted, listed, said, sentences
+from clusters.texts import NOTHING, Text, both, counted, listed, said, sentences
 from migrations_app.engines.sides import Side
 from migrations_app.resources.preflight.result import Result, Verdict, passed
 from migrations_app.resources.quantities import to_text
@@ -37,15 +37,15 @@ def asked[T](connection: Connection, question: Callable[[Portworx], T]) -> Said[
     try:
         return Said(question(pods.find(connection)))
     except PortworxError as error:
-        return Said(None, as_it_is(error.message), as_it_is(error.remedy) if error.remedy else NOTHING)
+        return Said(None, error.message, error.remedy)
     except errors.Forbidden as error:
         return Said(
             None,
-            as_it_is(error.message),
+            error.message,
             said("Allow the account the verb create on pods/exec in the namespace of Portworx."),
         )
     except errors.KubeError as error:
-        return Said(None, as_it_is(error.message))
+        return Said(None, error.message)
 
 
 def licence_allows(connection: Connection, side: Side) -> Said[bool]:
