@@ -14,6 +14,7 @@ from pathlib import Path
 
 import environ
 from cryptography.fernet import Fernet
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 from django.utils.translation import gettext_lazy as _
 
@@ -238,6 +239,15 @@ SPECTACULAR_SETTINGS = {
 AUDIT_READABLE_TEAMS = "teams.access.readable_team_ids"
 
 MOVER_IMAGE = env.str("KUBEMOTION_MOVER_IMAGE", default="ghcr.io/kubemotion/kubemotion-mover:0.1.0")
+# A file with what `docker login` or `podman login` writes, where that image's registry wants keys.
+MOVER_PULL_CONFIG = env.str("KUBEMOTION_MOVER_PULL_CONFIG", default="")
+MOVER_PRIORITY_CLASS = env.str("KUBEMOTION_MOVER_PRIORITY_CLASS", default="")
+# As in a pod's spec: {"requests": {...}, "limits": {...}} and [{"key": ..., "operator": ...}, ...].
+MOVER_RESOURCES = env.json("KUBEMOTION_MOVER_RESOURCES", default={})
+MOVER_TOLERATIONS = env.json("KUBEMOTION_MOVER_TOLERATIONS", default=[])
+MOVER_PREFERRED_NODES = env.dict("KUBEMOTION_MOVER_PREFERRED_NODES", default={})
+if not isinstance(MOVER_RESOURCES, dict) or not isinstance(MOVER_TOLERATIONS, list):
+    raise ImproperlyConfigured("KUBEMOTION_MOVER_RESOURCES takes a JSON object, KUBEMOTION_MOVER_TOLERATIONS a list.")
 # Of one mover, in one direction; 0 leaves it to the network and, for workers, to the cores that the pod has.
 MOVER_BYTES_PER_SECOND = env.int("KUBEMOTION_MOVER_BYTES_PER_SECOND", default=0)
 MOVER_WORKERS = env.int("KUBEMOTION_MOVER_WORKERS", default=0)

@@ -112,14 +112,21 @@ def users_of_claims(connection: Connection, namespace: str) -> dict[str, list[Ob
         ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
         if ended or VOLUME_LABEL in (pod["metadata"].get("labels") or {}):
             continue
-        for claim in _claims_of(pod):
+        for claim in claims_of_pod(pod):
             users.setdefault(claim, []).append(pod)
     return users
 
 
-def _claims_of(pod: Object) -> Iterator[str]:
+def claims_of_pod(pod: Object) -> Iterator[str]:
+    """The names of the claims that the pod uses, those of its own life among them."""
+    yield from claims_in_spec(pod["spec"])
     for volume in pod["spec"].get("volumes") or ():
+        if "ephemeral" in volume:
+            yield f"{pod['metadata']['name']}-{volume['name']}"
+
+
+def claims_in_spec(spec: Object) -> Iterator[str]:
+    """The names of the claims that a pod's spec names."""
+    for volume in spec.get("volumes") or ():
         if claim := (volume.get("persistentVolumeClaim") or {}).get("claimName"):
             yield claim
-        elif "ephemeral" in volume:
-            yield f"{pod['metadata']['name']}-{volume['name']}"

@@ -5,6 +5,7 @@
     steps.py       what workers do, one short step after the other, whichever engine had moved the volumes
     reading.py     one volume's two readers: begun, looked at
     jobs.py        their Jobs and Secrets
+    holding.py     claims that one pod holds alone: from a snapshot, or why not, told beforehand
     comparing.py   from what two readers said to the paths that differ
     api.py         how the API shows it
 

@@ -33,6 +33,9 @@ class ReadSideSerializer(serializers.Serializer[Any]):
     used_by = serializers.ListField(
         child=serializers.CharField(), required=False, help_text="Pods that used the claim when it was read."
     )
+    snapshot_class = serializers.CharField(
+        required=False, help_text="Of the snapshot that was read, where a pod held the claim alone."
+    )
 
 
 class VolumeVerificationSerializer(serializers.ModelSerializer[VolumeVerification]):

@@ -8,9 +8,12 @@ from django.conf import settings
 
 from clusters.kube import errors
 from clusters.kube.connection import Connection
-from migrations_app.engines.native import manifests, movers, privileges
+from migrations_app.engines.claims import Claim
+from migrations_app.engines.native import manifests, movers, pod_options, privileges
 from migrations_app.engines.native.settling import Settled
+from migrations_app.engines.native.snapshots import Copy
 from migrations_app.models import Migration
+from migrations_app.resources.marks import SNAPSHOT_LABEL
 from migrations_app.verifications.models import VolumeVerification
 
 Object = dict[str, Any]
@@ -29,6 +32,25 @@ def namespace_of(row: VolumeVerification, side: str) -> str:
     return row.volume.namespace if side == "source" else row.volume.destination_namespace
 
 
+def copy_for(row: VolumeVerification, side: str, claim: Claim) -> Copy:
+    """The snapshot that is read in the place of the claim, in both looks."""
+    migration, volume = row.volume.migration, row.volume
+    return Copy(
+        name=_copy_name(row),
+        namespace=claim.namespace,
+        claim=claim.name,
+        snapshot_class=row.of(side)["snapshot_class"],
+        storage_class=claim.storage_class,
+        volume_mode=claim.mode,
+        size=claim.size,
+        labels={**manifests.labels(migration, volume), SNAPSHOT_LABEL: str(volume.pk)},
+    )
+
+
+def _copy_name(row: VolumeVerification) -> str:
+    return f"kubemotion-digest-{row.volume.migration_id.hex[:8]}-{row.volume.pk}"
+
+
 def ensure(connection: Connection, row: VolumeVerification, side: str, settled: Settled) -> None:
     """Make the Job and its Secret unless they are there; repeating is safe. Raises KubeError."""
     name, namespace = name_of(row), namespace_of(row, side)
@@ -39,14 +61,15 @@ def ensure(connection: Connection, row: VolumeVerification, side: str, settled: 
             job = connection.create(movers.JOBS, _job(row, side, settled))
         except errors.AlreadyExists:
             job = connection.get(movers.JOBS, name, namespace)
-    # The Job comes first because it owns the Secret; its pod waits until that is there.
+    # The Job comes first because it owns the Secrets; its pod waits until they are there.
+    movers.ensure_pull_secret(connection, job, manifests.labels(row.volume.migration, row.volume))
     movers.ensure_secret(connection, _secret(row, side, job))
 
 
 def _job(row: VolumeVerification, side: str, settled: Settled) -> Object:
     volume, migration = row.volume, row.volume.migration
     raw = volume.volume_mode == manifests.BLOCK
-    source: Object = {"claimName": volume.claim}
+    source: Object = {"claimName": _copy_name(row) if row.of(side).get("snapshot_class") else volume.claim}
     data = {"name": "data"}
     container = {
         "name": container_of(row),
@@ -55,7 +78,7 @@ def _job(row: VolumeVerification, side: str, settled: Settled) -> Object:
         "envFrom": [{"secretRef": {"name": name_of(row)}}],
         "env": [{"name": name, "value": value} for name, value in _environment(row).items() if value],
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "resources": manifests.RESOURCES,
+        "resources": pod_options.resources(),
         "securityContext": privileges.container_context("push", settled.power, raw=raw),
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
     }

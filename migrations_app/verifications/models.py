@@ -70,7 +70,8 @@ class VolumeVerification(models.Model):
     reason = models.TextField(_("reason"), blank=True)
     # 1: everything is read; 2: what differs is listed.
     look = models.PositiveSmallIntegerField(default=1)
-    # Of each side: digest, files, bytes, newest (nanoseconds), changed, bytes_done, bytes_total, used_by (pods).
+    # Of each side: digest, files, bytes, newest (nanoseconds), changed, bytes_done, bytes_total, used_by (pods),
+    # snapshot_class (of the snapshot that is read in the place of the claim).
     source = models.JSONField(default=dict)
     destination = models.JSONField(default=dict)
     # Which buckets of entries the second look lists.

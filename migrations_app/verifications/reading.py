@@ -12,15 +12,15 @@ from django.utils import timezone
 from clusters.kube import errors
 from clusters.kube.connection import Connection
 from migrations_app.engines import MigrationError
-from migrations_app.engines.claims import CLAIMS, claim_of
-from migrations_app.engines.native import movers
+from migrations_app.engines.claims import CLAIMS, Claim, claim_of
+from migrations_app.engines.native import movers, snapshots
 from migrations_app.engines.native.movers import Mover
 from migrations_app.engines.native.privileges import Direction
 from migrations_app.engines.native.settling import Surroundings
 from migrations_app.engines.sides import Side, side_of
 from migrations_app.events import Said
 from migrations_app.models import Migration
-from migrations_app.verifications import comparing, jobs
+from migrations_app.verifications import comparing, holding, jobs
 from migrations_app.verifications.models import SIDES, Verdict, VolumeVerification
 
 Object = dict[str, Any]
@@ -64,45 +64,61 @@ class Readers:
             self._unreadable(row, str(error))
 
     def _begin(self, row: VolumeVerification) -> None:
-        modes: dict[str, list[str]] = {}
         for side in SIDES:
             with self.side(side).asked() as connection:
-                modes[side], why = self._claim(connection, row, side)
+                why = self._claim(connection, row, side)
             if why:
                 self._unreadable(row, why)
                 return
-        for side in SIDES:
-            self._ensure(row, side, modes[side])
         row.status, row.started_at = Verdict.IN_PROGRESS, timezone.now()
+        for side in SIDES:
+            self._ensure(row, side)
 
-    def _claim(self, connection: Connection, row: VolumeVerification, side: str) -> tuple[list[str], str]:
-        """The claim's access modes, and why it cannot be read."""
+    def _claim(self, connection: Connection, row: VolumeVerification, side: str) -> str:
+        """Why the claim cannot be read; empty where it can, with how in the row."""
         name, namespace = row.volume.claim, jobs.namespace_of(row, side)
         where = self.side(side)
         try:
             claim = claim_of(connection.get(CLAIMS, name, namespace))
         except errors.NotFound:
-            return [], f"The {where} has no claim {namespace}/{name} any more."
+            return f"The {where} has no claim {namespace}/{name} any more."
         users = [each["metadata"]["name"] for each in self.around.users(DIRECTIONS[side], row.volume)]
         row.of(side)["used_by"] = users[:MOST_USERS]
         if claim.is_going:
-            return [], f"Claim {claim} is being deleted on the {where}."
+            return f"Claim {claim} is being deleted on the {where}."
         if not claim.is_bound:
-            return [], f"Claim {claim} is not bound on the {where}: it has no data."
-        if "ReadWriteOncePod" in claim.access_modes and users:
-            return [], (
-                f"Pod {users[0]} holds claim {claim} on the {where} alone (ReadWriteOncePod). Scale its workload to "
-                "zero and verify again."
-            )
-        return claim.access_modes, ""
+            return f"Claim {claim} is not bound on the {where}: it has no data."
+        held = holding.held(connection, where, claim, users)
+        if held.why_not:
+            return held.why_not
+        if held.snapshot_class:
+            row.of(side)["snapshot_class"] = held.snapshot_class
+        return ""
 
-    def _ensure(self, row: VolumeVerification, side: str, access_modes: list[str] | None = None) -> None:
+    def _ensure(self, row: VolumeVerification, side: str) -> None:
+        """Make the Job unless it is there, or the snapshot that it is to read."""
         with self.side(side).asked() as connection:
-            if access_modes is None:
-                claim = connection.get(CLAIMS, row.volume.claim, jobs.namespace_of(row, side))
-                access_modes = claim_of(claim).access_modes
-            settled = self.around.settle_reader(DIRECTIONS[side], row.volume, access_modes)
+            claim = claim_of(connection.get(CLAIMS, row.volume.claim, jobs.namespace_of(row, side)))
+            if row.of(side).get("snapshot_class") and not self._prepare(connection, row, side, claim):
+                return
+            settled = self.around.settle_reader(
+                DIRECTIONS[side], row.volume, claim, copied=bool(row.of(side).get("snapshot_class"))
+            )
             jobs.ensure(connection, row, side, settled)
+
+    def _prepare(self, connection: Connection, row: VolumeVerification, side: str, claim: Claim) -> bool:
+        """Whether there is a copy of the claim to be read."""
+        copy = jobs.copy_for(row, side, claim)
+        snapshots.take(connection, [copy])
+        try:
+            waits = snapshots.prepare(connection, copy)
+        except snapshots.NotReady as error:
+            raise MigrationError(f"{side.capitalize()}: {error}.") from None
+        if waits:
+            row.reason = f"{side.capitalize()}: {waits}."
+            # A mover's time to start begins when there is something to read.
+            row.started_at = timezone.now()
+        return not waits
 
     def _look(self, row: VolumeVerification) -> None:
         for side in SIDES:

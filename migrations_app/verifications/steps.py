@@ -2,7 +2,7 @@
 
 begin readers of pending volumes, as many as both clusters have room for
 look at those under way: results, a second look where digests differ, a verdict on the volume
-when every volume has one, or somebody wants it stopped: remove all Jobs and Secrets, then give the verdict
+when every volume has one, or somebody wants it stopped: remove all Jobs, Secrets and snapshots, then give the verdict
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from migrations_app import events, live
-from migrations_app.engines.native import movers
+from migrations_app.engines.native import movers, snapshots
 from migrations_app.engines.native.settling import Surroundings
 from migrations_app.engines.native.starting import room_on
 from migrations_app.engines.sides import both_sides
@@ -55,7 +55,7 @@ def _go_on(migration: Migration, lease: Lease, verification: Verification, rows:
 def _look(migration: Migration, lease: Lease, rows: list[VolumeVerification]) -> bool:
     """Look at readers under way, and begin others; whether there was time for all of them."""
     deadline = time.monotonic() + SLICE_SECONDS
-    readers = Readers(migration, Surroundings(migration.pair))
+    readers = Readers(migration, Surroundings(migration))
     for row in [row for row in rows if row.status == Verdict.IN_PROGRESS]:
         if time.monotonic() > deadline:
             return False
@@ -101,7 +101,8 @@ def _end(
         for namespace in side.namespaces(migration):
             lease.renew()
             with side.asked() as connection:
-                gone = movers.end(connection, migration, namespace) and gone
+                ended = movers.end(connection, migration, namespace)
+                gone = snapshots.remove(connection, migration, namespace) and ended and gone
     if not gone:
         return SOON
     stopped = any(row.status in OPEN for row in rows)

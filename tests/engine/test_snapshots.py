@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import Client
+from django.urls import reverse
 from django.utils import translation
 
 from demo.trees import differences
 from migrations_app import services
 from migrations_app.models import Migration, Status
+from migrations_app.verifications import services as verifications
+from migrations_app.verifications.models import Verdict, VolumeVerification
 from tests.engine.conftest import Estate, eventually, told
 
 Object = dict[str, Any]
@@ -19,6 +23,7 @@ NAMESPACE, CLAIM = "exclusive", "data"
 SNAPSHOTS = "volumesnapshots.snapshot.storage.k8s.io"
 SNAPSHOT_CLASSES = "volumesnapshotclasses.snapshot.storage.k8s.io"
 CLAIMS = "persistentvolumeclaims"
+SIDES = ("dev", "prod")
 
 
 def folder(estate: Estate, side: str) -> Path:
@@ -189,3 +194,86 @@ def test_plan_says_why_volumes_are_read_live(estate: Estate) -> None:
     with translation.override("en"):
         claims = services.plan(estate.pair, ["cms"]).claims
     assert {each["why_live"] for each in claims} == {"snapshots are taken only where a pod holds a volume alone"}
+
+
+def holding_on_both_sides(estate: Estate) -> Migration:
+    """A migration after which a pod holds the claim on the destination too."""
+    migration = estate.drive(estate.start(namespaces=[NAMESPACE]))
+    assert migration.status == Status.SUCCESSFUL, told(migration)
+    prod = estate.on("prod")
+    if not estate.objects("prod", "pods", NAMESPACE):
+        pod = estate.on("dev").get("pods", "main", NAMESPACE)
+        spec = {name: pod["spec"][name] for name in ("containers", "volumes", "terminationGracePeriodSeconds")}
+        prod.create("pods", {"metadata": {"name": "main", "namespace": NAMESPACE}, "spec": spec})
+    eventually(lambda: prod.get("pods", "main", NAMESPACE)["status"].get("phase") == "Running")
+    return migration
+
+
+def asked_beforehand(estate: Estate, client: Client, migration: Migration) -> str:
+    client.force_login(estate.by.user)
+    return client.get(reverse("migration-verify", args=[migration.pk])).content.decode()
+
+
+def verified(estate: Estate, migration: Migration) -> VolumeVerification:
+    estate.drive(migration, until=lambda migration: not migration.is_verifying)
+    return VolumeVerification.objects.get(verification__migration=migration)
+
+
+def test_a_verification_reads_it_from_snapshots_on_both_sides(estate: Estate, held: Path, client: Client) -> None:
+    migration = holding_on_both_sides(estate)
+    said = asked_beforehand(estate, client, migration)
+    assert said.count("read from a snapshot of class csi-aws-vsc") == 2, said
+    (folder(estate, "prod") / "before.txt").write_text("changed there")
+    verifications.verify(migration, by=estate.by)
+    estate.drive(migration, until=lambda _: all(estate.objects(each, "jobs.batch", NAMESPACE) for each in SIDES))
+    for side in SIDES:
+        (job,) = estate.objects(side, "jobs.batch", NAMESPACE).values()
+        data = job["spec"]["template"]["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"]
+        assert data != CLAIM
+        assert data in estate.objects(side, SNAPSHOTS, NAMESPACE)
+    row = verified(estate, migration)
+    assert row.status == Verdict.DIFFERENT, row.reason
+    assert "before.txt" in {each["path"] for each in row.differences}
+    assert row.used_by == [("source", "main"), ("destination", "main")]
+    for side in SIDES:
+        assert estate.objects(side, SNAPSHOTS, NAMESPACE) == {}
+        assert estate.objects(side, CLAIMS, NAMESPACE).keys() == {CLAIM}
+        assert estate.on(side).get("pods", "main", NAMESPACE)["status"]["phase"] == "Running"
+
+
+def test_a_stopped_verification_leaves_no_snapshot(estate: Estate, held: Path) -> None:
+    migration = holding_on_both_sides(estate)
+    verifications.verify(migration, by=estate.by)
+    estate.drive(migration, until=lambda _: bool(estate.objects("prod", SNAPSHOTS, NAMESPACE)))
+    verifications.stop(migration, by=estate.by)
+    estate.drive(migration, until=lambda migration: not migration.is_verifying)
+    for side in SIDES:
+        assert estate.objects(side, SNAPSHOTS, NAMESPACE) == {}
+        assert estate.objects(side, CLAIMS, NAMESPACE).keys() == {CLAIM}
+
+
+def test_a_verification_that_cannot_have_a_snapshot_says_so_beforehand(
+    estate: Estate, held: Path, client: Client
+) -> None:
+    migration = holding_on_both_sides(estate)
+    prod = estate.on("prod")
+    taken_out = prod.get(SNAPSHOT_CLASSES, "csi-aws-vsc")
+    prod.delete(SNAPSHOT_CLASSES, "csi-aws-vsc")
+    try:
+        why = (
+            "Pod main holds claim exclusive/data on the destination cluster prod alone (ReadWriteOncePod), and no "
+            "snapshot of it can be taken: the cluster has no VolumeSnapshotClass that the account may see."
+        )
+        assert why in asked_beforehand(estate, client, migration)
+        verifications.verify(migration, by=estate.by)
+        row = verified(estate, migration)
+        assert row.status == Verdict.UNREADABLE
+        assert row.reason == f"{why} Scale its workload to zero and verify again."
+        assert estate.objects("dev", SNAPSHOTS, NAMESPACE) == {}
+    finally:
+        prod.create(SNAPSHOT_CLASSES, {**taken_out, "metadata": {"name": taken_out["metadata"]["name"]}})
+
+
+def test_nothing_is_said_beforehand_where_nobody_holds_a_claim_alone(estate: Estate, client: Client) -> None:
+    migration = estate.drive(estate.start(include_resources=False))
+    assert "ReadWriteOncePod" not in asked_beforehand(estate, client, migration)

@@ -5,9 +5,12 @@
     survey.py         the look around before anything is touched: the plan, and the first stage
     checks.py         the engine's own part of the preflight: namespaces, claims, the movers' power
     manifests.py      Jobs, Secrets, claims and namespaces as plain dicts
+    pod_options.py    what the installation's settings say of all movers' pods
     privileges.py     with which power a mover runs: root with few capabilities, or nobody in particular
+    letting_in.py     whether a cluster lets such a pod into a namespace
     placement.py      on which nodes movers run, and how many at once
-    settling.py       both of these, asked of the clusters for one volume, and with which others it fits in a pod
+    topology.py       where a disk that is yet to come may be, for the sake of the application's pods
+    settling.py       power and place, asked of the clusters for one volume, and with which others it fits in a pod
     sharing.py        several small volumes in one Job
     snapshots.py      claims that are read from a snapshot
     places.py         namespaces and claims on the destination

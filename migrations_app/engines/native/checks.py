@@ -10,7 +10,7 @@ from clusters.kube.connection import Connection
 from clusters.models import ObjectStore
 from clusters.texts import Text, as_it_is, counted, either, listed, said
 from migrations_app.engines.claims import Claim, claims_in, users_of_claims
-from migrations_app.engines.native import manifests, privileges, settling
+from migrations_app.engines.native import letting_in, manifests, privileges
 from migrations_app.engines.native.wanted import Wanted
 from migrations_app.engines.sides import Side
 from migrations_app.resources import rules
@@ -228,7 +228,7 @@ def powers(
     if not claims:
         return
     direction: privileges.Direction = "push" if side.role == "source" else "pull"
-    refused = settling.refuses_root(connection, here)
+    refused = letting_in.refuses_root(connection, here)
     told: dict[Text, list[str]] = {}
     for claim in claims:
         power = privileges.decide(direction, namespace, users.get(claim.name, []), refuses_root=refused)

@@ -34,7 +34,7 @@ STORK_SUCCESS = "Migration successful for volume"
 def look(migration: Migration, volumes: list[MigrationVolume], notes: Notes) -> None:
     now = timezone.now()
     measured = {volume.pk for volume in volumes if volume.measured_at and now - volume.measured_at < FRESH}
-    around = Surroundings(migration.pair)
+    around = Surroundings(migration)
     waits: dict[int, list[str]] = {volume.pk: [] for volume in volumes}
     for side, direction in _directions(migration):
         with side.asked() as connection:

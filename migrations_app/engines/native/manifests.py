@@ -13,7 +13,7 @@ from django.conf import settings
 
 from clusters.models import ObjectStore
 from clusters.temporary_keys import TemporaryKeys
-from migrations_app.engines.native import privileges
+from migrations_app.engines.native import pod_options, privileges
 from migrations_app.engines.native.placement import Placement
 from migrations_app.engines.native.privileges import Direction, Power
 from migrations_app.models import Migration, MigrationVolume
@@ -29,9 +29,6 @@ CLAIMS_ANNOTATION = "kubemotion.io/claims"
 KEYS_LABEL = "kubemotion.io/keys-for"
 EXPIRES_ANNOTATION = "kubemotion.io/keys-expire-at"
 KEYS_PATH, KEYS_FILE = "/keys", "keys.json"
-RESOURCES: Object = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "512Mi"}}
-# Side by side in one pod, small volumes need less each.
-SHARED_RESOURCES: Object = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
 # Exit codes of the mover that trying again cannot mend: usage, refused store, integrity, no space, unreadable, foreign.
 HOPELESS_EXIT_CODES = [2, 4, 5, 6, 7, 8]
 RETRIES = 6
@@ -211,6 +208,7 @@ def job_around(pod: Object, metadata: Object) -> Object:
                     "enableServiceLinks": False,
                     "terminationGracePeriodSeconds": 10,
                     **pod,
+                    **pod_options.added(metadata["name"], pod),
                 },
             },
         },
@@ -253,7 +251,7 @@ def _container(direction: Direction, volume: MigrationVolume, power: Power, *, s
         "envFrom": [{"secretRef": {"name": own_name(direction, volume)}}],
         "env": [{"name": name, "value": value} for name, value in environment.items() if value],
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "resources": SHARED_RESOURCES if shared else RESOURCES,
+        "resources": pod_options.resources(shared=shared),
         "securityContext": privileges.container_context(direction, power, raw=raw),
         "volumeMounts": [*mounts, {"name": "tmp", "mountPath": "/tmp"}],
         **({"volumeDevices": [{"name": data["name"], "devicePath": DEVICE_PATH}]} if raw else {}),

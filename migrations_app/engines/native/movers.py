@@ -13,7 +13,7 @@ from typing import Any
 
 from clusters.kube import errors
 from clusters.kube.connection import Connection
-from migrations_app.engines.native import keys, manifests
+from migrations_app.engines.native import keys, manifests, pod_options
 from migrations_app.engines.native.privileges import Direction, Power
 from migrations_app.engines.native.settling import Surroundings
 from migrations_app.models import Migration, MigrationVolume
@@ -106,6 +106,7 @@ def ensure(
         except errors.AlreadyExists:
             job = connection.get(JOBS, name, namespace)
     # The Job comes first because it owns the Secrets; its pod waits until they are there.
+    ensure_pull_secret(connection, job, manifests.labels(migration, volume))
     for each in carried:
         temporary = manifests.has_temporary_keys(job, each)
         if temporary and not _has_secret(connection, manifests.keys_name(direction, each), namespace, job):
@@ -131,6 +132,12 @@ def _carried(direction: Direction, migration: Migration, volume: MigrationVolume
         return [volume]
     digest = "source_digest" if direction == "push" else "destination_digest"
     return list(migration.volumes.filter(**{f"{direction}_job": name, digest: ""}).order_by("pk")) or [volume]
+
+
+def ensure_pull_secret(connection: Connection, job: Object, labels: dict[str, str]) -> None:
+    """Make the Secret with which the Job's image is pulled, where one is needed. Raises KubeError, RetriableError."""
+    if secret := pod_options.pull_secret(job, labels):
+        ensure_secret(connection, secret)
 
 
 def ensure_secret(connection: Connection, secret: Object) -> None:
@@ -175,10 +182,10 @@ def jobs_in(connection: Connection, migration: Migration, namespace: str) -> Job
     jobs = {
         job["metadata"]["name"]: job for job in connection.list(JOBS, namespace, label_selector=selector(migration))
     }
-    pods: dict[str, list[Object]] = {}
+    by_job: dict[str, list[Object]] = {}
     for pod in connection.list("pods", namespace, label_selector=selector(migration)):
-        pods.setdefault((pod["metadata"].get("labels") or {}).get(JOB_UID, ""), []).append(pod)
-    return Jobs(jobs, pods)
+        by_job.setdefault((pod["metadata"].get("labels") or {}).get(JOB_UID, ""), []).append(pod)
+    return Jobs(jobs, by_job)
 
 
 def phase_of(pod: Object) -> str:

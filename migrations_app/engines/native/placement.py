@@ -1,21 +1,26 @@
 """On which nodes movers run: where the volume is, or where the application will be able to run; not too many at once.
 
 The first pod that uses a claim of a class with `WaitForFirstConsumer` decides where its volume comes into being. On the
-destination that pod is a mover, so it is held to the nodes that the application's own pods can go to.
+destination that pod is a mover, so it is held to the nodes that the application's own pods can go to, and to those that
+`topology.py` leaves of them.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from clusters.kube import errors
 from clusters.kube.connection import Connection
+from migrations_app.engines.claims import claims_in_spec, claims_of_pod
+from migrations_app.engines.native import pod_options, topology
+from migrations_app.engines.native.topology import REQUIRED as REQUIRED
+from migrations_app.resources.marks import VOLUME_LABEL
 
 Object = dict[str, Any]
-REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 # Where pods come from; what a cluster does not serve is passed over.
 WORKLOADS = (
     "statefulsets.apps",
@@ -35,17 +40,28 @@ class Placement:
     node_selector: dict[str, str] = field(default_factory=dict)
     node_affinity: Object = field(default_factory=dict)
     tolerations: list[Object] = field(default_factory=list)
+    # Rather there, if there is room.
+    preferred: list[Object] = field(default_factory=list)
 
     def spec(self) -> Object:
         """As fields of a pod's spec."""
         found: Object = {}
         if self.node_selector:
             found["nodeSelector"] = self.node_selector
+        affinity: Object = {}
         if self.node_affinity:
-            found["affinity"] = {"nodeAffinity": {REQUIRED: self.node_affinity}}
+            affinity[REQUIRED] = self.node_affinity
+        if self.preferred:
+            affinity[PREFERRED] = self.preferred
+        if affinity:
+            found["affinity"] = {"nodeAffinity": affinity}
         if self.tolerations:
             found["tolerations"] = self.tolerations
         return found
+
+    def within(self, selector: Object) -> Placement:
+        """The same on the nodes alone that this node selector selects; an empty one selects all."""
+        return replace(self, node_affinity=topology.both(self.node_affinity, selector))
 
 
 def beside(pod: Object) -> Placement:
@@ -60,43 +76,84 @@ def where_it_can_run(spec: Object | None, *, decides: bool) -> Placement:
     `decides` says that the mover's node becomes the volume's; a volume that is there leads the mover by itself, and
     only taints have to be tolerated.
     """
+    tolerations = (spec or {}).get("tolerations") or []
+    if not decides:
+        return Placement(tolerations=tolerations, preferred=pod_options.preferred())
     if spec is None:
         return Placement()
-    tolerations = spec.get("tolerations") or []
-    if not decides:
-        return Placement(tolerations=tolerations)
     affinity = ((spec.get("affinity") or {}).get("nodeAffinity") or {}).get(REQUIRED) or {}
     return Placement(spec.get("nodeSelector") or {}, affinity, tolerations)
 
 
 @dataclass(frozen=True)
 class Use:
-    """Who uses a claim: the spec of such pods, and a name that is the same for claims that the same pods use."""
+    """Who uses a claim: such a pod, and a name that is the same for claims that the same pods use."""
 
-    spec: Object
+    # Labels and spec of the pod, as it is or as a template has it.
+    pod: Object
     who: str
+    # All claims of the pod, and those of each of its other replicas.
+    claims: frozenset[str] = frozenset()
+    others: tuple[frozenset[str], ...] = ()
+
+    @property
+    def spec(self) -> Object:
+        found: Object = self.pod["spec"]
+        return found
 
 
-def use_of(claim: str, workloads: Iterable[Object]) -> Use | None:
-    """The workload whose pods mount the claim, or the one pod of a StatefulSet that does; None where nobody does."""
+def use_of(claim: str, workloads: Iterable[Object], names: Iterable[str] = ()) -> Use | None:
+    """The workload whose pods mount the claim, or the one pod of a StatefulSet that does; None where nobody does.
+
+    `names` are the claims among which other replicas' are looked for.
+    """
     for workload in workloads:
-        spec = _spec_of(workload)
-        if not spec:
+        template = _template_of(workload)
+        if not template.get("spec"):
             continue
         who = f"{workload.get('kind')} {(workload.get('metadata') or {}).get('name')}"
-        if claim in {(each.get("persistentVolumeClaim") or {}).get("claimName") for each in spec.get("volumes") or ()}:
-            return Use(spec, who)
-        for prefix in _claim_prefixes(workload):
+        mounted = frozenset(claims_in_spec(template["spec"]))
+        if claim in mounted:
+            return Use(template, who, mounted)
+        prefixes = list(_claim_prefixes(workload))
+        for prefix in prefixes:
             if _is_replica_claim(claim, prefix):
-                return Use(spec, f"{who} {claim[len(prefix) :]}")
+                own = claim[len(prefix) :]
+                others: dict[str, set[str]] = {}
+                for name in names:
+                    for each in prefixes:
+                        if _is_replica_claim(name, each):
+                            others.setdefault(name[len(each) :], set()).add(name)
+                others.pop(own, None)
+                claims = mounted | {f"{each}{own}" for each in prefixes}
+                return Use(template, f"{who} {own}", claims, tuple(map(frozenset, others.values())))
     return None
 
 
-def _spec_of(workload: Object) -> Object:
+def use_by_pods(pods: list[Object], everyone: Iterable[Object]) -> Use | None:
+    """The first of the pods that use a claim stands for them all; its replicas are among `everyone`."""
+    if not pods:
+        return None
+    first, who = pods[0], " ".join(sorted(pod["metadata"]["name"] for pod in pods))
+    own, controller = frozenset(claims_of_pod(first)), _controller(first)
+    replicas = [
+        frozenset(claims_of_pod(pod)) - own
+        for pod in everyone
+        if controller and _controller(pod) == controller and pod["metadata"]["name"] != first["metadata"]["name"]
+    ]
+    return Use(first, who, own, tuple(each for each in replicas if each))
+
+
+def _controller(pod: Object) -> str:
+    owners = pod["metadata"].get("ownerReferences") or ()
+    return next((str(each["uid"]) for each in owners if each.get("controller")), "")
+
+
+def _template_of(workload: Object) -> Object:
     spec = workload.get("spec") or {}
     if workload.get("kind") == "CronJob":
         spec = (spec.get("jobTemplate") or {}).get("spec") or {}
-    return (spec.get("template") or {}).get("spec") or {}
+    return spec.get("template") or {}
 
 
 def _claim_prefixes(workload: Object) -> Iterator[str]:
@@ -111,14 +168,14 @@ def _is_replica_claim(claim: str, prefix: str) -> bool:
 
 
 def workloads_in(connection: Connection, namespace: str) -> list[Object]:
-    """The namespace's workloads. What may not be read is passed over: then movers are placed like any pod."""
+    """The namespace's workloads but for movers' Jobs. What may not be read is passed over, as if it were not there."""
     found: list[Object] = []
     for name in WORKLOADS:
         resource = connection.discovery().find(name)
         if resource is None:
             continue
         try:
-            found += connection.list(resource, namespace)
+            found += connection.list(resource, namespace, label_selector=f"!{VOLUME_LABEL}")
         except errors.Forbidden:
             continue
     return found

@@ -43,12 +43,22 @@ class Company:
 
     def join(self, namespace: str, together: str, volume: MigrationVolume) -> str:
         """The Job that takes the volume in; empty where it needs one of its own."""
-        job = self._open.get((namespace, together)) if together and is_small(volume) else None
-        if job is None or job.volumes >= MOST_IN_ONE or job.bytes + volume.capacity_bytes > settings.MOVER_SHARED_BYTES:
+        job = self._job_for(namespace, together, volume)
+        if job is None:
             return ""
         job.bytes += volume.capacity_bytes
         job.volumes += 1
         return job.name
+
+    def takes(self, namespace: str, together: str, volume: MigrationVolume) -> bool:
+        """Whether there is a Job that takes the volume in."""
+        return self._job_for(namespace, together, volume) is not None
+
+    def _job_for(self, namespace: str, together: str, volume: MigrationVolume) -> _Job | None:
+        job = self._open.get((namespace, together)) if together and is_small(volume) else None
+        if job is None or job.volumes >= MOST_IN_ONE or job.bytes + volume.capacity_bytes > settings.MOVER_SHARED_BYTES:
+            return None
+        return job
 
     def open(self, namespace: str, together: str, volume: MigrationVolume, name: str) -> None:
         """A Job begins with this volume, and may take others in."""

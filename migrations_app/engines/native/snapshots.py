@@ -1,7 +1,7 @@
 """Reading from a snapshot: of a claim that nobody else can mount, or of one instant for all volumes.
 
 A VolumeSnapshot of the claim, and a temporary claim made from it that the pusher mounts in the place of the real one.
-Both carry the migration's marks and go at clean-up.
+Both carry the migration's marks and go at clean-up. Verifications read in the same way, on either side.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from django.utils.translation import gettext as _
 
 from clusters.kube import errors
 from clusters.kube.connection import Connection
-from migrations_app.engines import MigrationError
 from migrations_app.engines.claims import CLAIMS, Claim
 from migrations_app.engines.native import manifests
 from migrations_app.models import Migration, MigrationVolume
@@ -27,10 +26,14 @@ Object = dict[str, Any]
 SNAPSHOTS = "volumesnapshots.snapshot.storage.k8s.io"
 CLASSES = "volumesnapshotclasses.snapshot.storage.k8s.io"
 DEFAULT_CLASS = "snapshot.storage.kubernetes.io/is-default-class"
-# What is done on the source, as verb, resource and subresource.
+# What is done there, as verb, resource and subresource.
 NEEDED = tuple((verb, resource, "") for verb in ("create", "get", "list", "delete") for resource in (SNAPSHOTS, CLAIMS))
 # A snapshot of a large disk is copied to where snapshots are kept; one that is not ready after this will not be.
 PATIENCE = timedelta(minutes=30)
+
+
+class NotReady(Exception):
+    """A snapshot that is waited for no longer; the message says what of it, without who."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Offer:
     def reading_of(self, claim: Claim) -> Reading:
         """From a snapshot where one can be taken of the claim's disk, else why not. Raises KubeError."""
         if not self.classes():
-            return Reading(why_live=_("the source has no VolumeSnapshotClass that the account may see"))
+            return Reading(why_live=_("the cluster has no VolumeSnapshotClass that the account may see"))
         if not claim.storage_class:
             return Reading(why_live=_("the claim has no storage class, from which a temporary claim could be made"))
         if not self._may_in(claim.namespace):
@@ -109,52 +112,77 @@ def _is_default(snapshot_class: Object) -> bool:
     return (snapshot_class["metadata"].get("annotations") or {}).get(DEFAULT_CLASS) == "true"
 
 
-def take(source: Connection, migration: Migration, volumes: Iterable[MigrationVolume]) -> None:
-    """Take the snapshots of those volumes that are read from one, one right after the other. Raises KubeError."""
-    for volume in volumes:
-        if volume.snapshot_class:
-            body = {
-                "apiVersion": "snapshot.storage.k8s.io/v1",
-                "kind": "VolumeSnapshot",
-                "metadata": _metadata(migration, volume),
-                "spec": {
-                    "volumeSnapshotClassName": volume.snapshot_class,
-                    "source": {"persistentVolumeClaimName": volume.claim},
-                },
-            }
-            _create(source, SNAPSHOTS, body)
+@dataclass(frozen=True)
+class Copy:
+    """A claim that is to be read from a snapshot: `name` is that of the snapshot and of the temporary claim."""
+
+    name: str
+    namespace: str
+    claim: str
+    snapshot_class: str
+    storage_class: str
+    volume_mode: str
+    size: str
+    labels: Mapping[str, str]
 
 
-def prepare(source: Connection, migration: Migration, volume: MigrationVolume) -> str:
-    """Make the claim that the pusher mounts; what is still waited for, or empty. Raises KubeError, MigrationError."""
-    name = manifests.snapshot_name(volume)
-    snapshot = source.get(SNAPSHOTS, name, volume.namespace)
+def copy_for(migration: Migration, volume: MigrationVolume) -> Copy:
+    """What the volume's pusher reads."""
+    return Copy(
+        name=manifests.snapshot_name(volume),
+        namespace=volume.namespace,
+        claim=volume.claim,
+        snapshot_class=volume.snapshot_class,
+        storage_class=volume.source_class,
+        volume_mode=volume.volume_mode,
+        size=str(volume.source_claim["size"]),
+        labels={**manifests.labels(migration, volume), SNAPSHOT_LABEL: str(volume.pk)},
+    )
+
+
+def take(connection: Connection, copies: Iterable[Copy]) -> None:
+    """Take the snapshots that are not there yet, one right after the other. Raises KubeError."""
+    for copy in copies:
+        body = {
+            "apiVersion": "snapshot.storage.k8s.io/v1",
+            "kind": "VolumeSnapshot",
+            "metadata": _metadata(copy),
+            "spec": {
+                "volumeSnapshotClassName": copy.snapshot_class,
+                "source": {"persistentVolumeClaimName": copy.claim},
+            },
+        }
+        _create(connection, SNAPSHOTS, body)
+
+
+def prepare(connection: Connection, copy: Copy) -> str:
+    """Make the claim that is mounted; what is still waited for, or empty. Raises KubeError, NotReady."""
+    snapshot = connection.get(SNAPSHOTS, copy.name, copy.namespace)
     status = snapshot.get("status") or {}
     if not status.get("readyToUse"):
         why = str((status.get("error") or {}).get("message") or "")
         said = f"its snapshot is not ready{f': {why}' if why else ''}"
         age = datetime.now(UTC) - datetime.fromisoformat(snapshot["metadata"]["creationTimestamp"])
         if age > PATIENCE:
-            raise MigrationError(f"Volume {volume} could not be moved: {said}. No object was applied.")
-        return f"Source: {said}."
-    size = max(str(volume.source_claim["size"]), str(status.get("restoreSize") or "0"), key=to_bytes)
+            raise NotReady(said)
+        return said
     body = {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
-        "metadata": _metadata(migration, volume),
+        "metadata": _metadata(copy),
         "spec": {
             "accessModes": ["ReadWriteOnce"],
-            "volumeMode": volume.volume_mode,
-            "storageClassName": volume.source_class,
-            "resources": {"requests": {"storage": size}},
-            "dataSource": {"apiGroup": "snapshot.storage.k8s.io", "kind": "VolumeSnapshot", "name": name},
+            "volumeMode": copy.volume_mode,
+            "storageClassName": copy.storage_class,
+            "resources": {"requests": {"storage": max(copy.size, str(status.get("restoreSize") or "0"), key=to_bytes)}},
+            "dataSource": {"apiGroup": "snapshot.storage.k8s.io", "kind": "VolumeSnapshot", "name": copy.name},
         },
     }
-    _create(source, CLAIMS, body)
+    _create(connection, CLAIMS, body)
     return ""
 
 
-def remove(source: Connection, migration: Migration, namespace: str) -> bool:
+def remove(connection: Connection, migration: Migration, namespace: str) -> bool:
     """Delete the migration's temporary claims and snapshots in the namespace; whether they are gone. Raises KubeError.
 
     A claim that a pod still mounts goes when the pod has.
@@ -162,27 +190,26 @@ def remove(source: Connection, migration: Migration, namespace: str) -> bool:
     gone = True
     selector = f"{manifests.MIGRATION_LABEL}={migration.pk},{SNAPSHOT_LABEL}"
     for resource in (CLAIMS, SNAPSHOTS):
-        if source.discovery().find(resource) is None:
+        if connection.discovery().find(resource) is None:
             continue
         try:
-            found = list(source.list(resource, namespace, label_selector=selector))
+            found = list(connection.list(resource, namespace, label_selector=selector))
         except errors.Forbidden:
             # Who may not list them was not let make any.
             continue
         for each in found:
             gone = False
             if not each["metadata"].get("deletionTimestamp"):
-                source.delete(resource, each["metadata"]["name"], namespace, uid=each["metadata"]["uid"])
+                connection.delete(resource, each["metadata"]["name"], namespace, uid=each["metadata"]["uid"])
     return gone
 
 
-def _metadata(migration: Migration, volume: MigrationVolume) -> Object:
-    marks = {**manifests.labels(migration, volume), SNAPSHOT_LABEL: str(volume.pk)}
-    return {"name": manifests.snapshot_name(volume), "namespace": volume.namespace, "labels": marks}
+def _metadata(copy: Copy) -> Object:
+    return {"name": copy.name, "namespace": copy.namespace, "labels": dict(copy.labels)}
 
 
-def _create(source: Connection, resource: str, body: Object) -> None:
+def _create(connection: Connection, resource: str, body: Object) -> None:
     try:
-        source.create(resource, body)
+        connection.create(resource, body)
     except errors.AlreadyExists:
         return

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
+from migrations_app.engines import MigrationError
 from migrations_app.engines.native import manifests, movers, placement, places, sharing, snapshots
 from migrations_app.engines.native.notes import Notes
 from migrations_app.engines.native.placement import Room
@@ -25,6 +26,7 @@ SLICE_SECONDS = 15.0
 # Kept as it is, in English, as all that is written down; pages may translate it.
 WAITING = gettext_noop("Waiting for other volumes")
 BINDING = gettext_noop("Waiting until its claim is bound")
+PLACING = gettext_noop("Waiting until another disk of the application is there, which decides on the place of this one")
 MOVING = "Volume migration has started"
 
 
@@ -35,11 +37,11 @@ def start(migration: Migration, lease: Lease, volumes: list[MigrationVolume]) ->
     make the same Jobs.
     """
     deadline = time.monotonic() + SLICE_SECONDS
-    around = Surroundings(migration.pair)
+    around = Surroundings(migration)
     if any(volume.snapshot_class for volume in volumes):
         # Of all of them at once, whether or not there is room for them: they should be of one moment.
         with source_of(migration.pair).asked() as connection:
-            snapshots.take(connection, migration, volumes)
+            snapshots.take(connection, [snapshots.copy_for(migration, each) for each in volumes if each.snapshot_class])
     in_time = _assign(migration, lease, [volume for volume in volumes if not volume.push_job], around, deadline)
     assigned = [volume for volume in volumes if volume.push_job]
     for volume in assigned:
@@ -85,6 +87,7 @@ def _assign(
     company = {direction: Company() for direction in DIRECTIONS}
     notes = Notes()
     in_time = True
+    begun = _begun(migration)
     for volume in volumes:
         if time.monotonic() > deadline:
             in_time = False
@@ -100,6 +103,12 @@ def _assign(
                 _wait(volume, BINDING, notes)
                 continue
         settled = {direction: around.settle(direction, volume) for direction in DIRECTIONS}
+        there = volume.destination_namespace
+        if around.waits_for_others(volume, begun.get(there, ())) and not company["pull"].takes(
+            there, settled["pull"].together, volume
+        ):
+            _wait(volume, PLACING, notes)
+            continue
         joined = {
             direction: company[direction].join(volume.namespace_of(direction), one.together, volume)
             for direction, one in settled.items()
@@ -115,9 +124,18 @@ def _assign(
                 volume.namespace_of(direction), settled[direction].together, volume, joined[direction]
             )
         volume.push_job, volume.pull_job = joined["push"], joined["pull"]
+        begun.setdefault(there, set()).add(volume.claim)
         notes.change(volume)
     notes.write(migration, lease)
     return in_time
+
+
+def _begun(migration: Migration) -> dict[str, set[str]]:
+    """The claims that movers are about to write, or have written, by their namespace on the destination."""
+    found: dict[str, set[str]] = {}
+    for volume in migration.volumes.exclude(pull_job=""):
+        found.setdefault(migration.spec().namespace_for(volume.namespace), set()).add(volume.claim)
+    return found
 
 
 def _prepare_snapshot(migration: Migration, volume: MigrationVolume) -> str:
@@ -125,7 +143,11 @@ def _prepare_snapshot(migration: Migration, volume: MigrationVolume) -> str:
     if not volume.snapshot_class:
         return ""
     with source_of(migration.pair).asked() as connection:
-        return snapshots.prepare(connection, migration, volume)
+        try:
+            waits = snapshots.prepare(connection, snapshots.copy_for(migration, volume))
+        except snapshots.NotReady as error:
+            raise MigrationError(f"Volume {volume} could not be moved: {error}. No object was applied.") from None
+    return f"Source: {waits}." if waits else ""
 
 
 def _wait(volume: MigrationVolume, reason: str, notes: Notes) -> None:

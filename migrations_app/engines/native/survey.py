@@ -19,7 +19,7 @@ from clusters.texts import SHOWN
 from migrations_app import events
 from migrations_app.engines import MigrationError, Plan
 from migrations_app.engines.claims import Claim, chosen_claims, users_of_claims, volume_of
-from migrations_app.engines.native import checks, manifests, snapshots
+from migrations_app.engines.native import checks, pod_options, snapshots
 from migrations_app.engines.native.snapshots import Reading
 from migrations_app.engines.native.wanted import Wanted
 from migrations_app.engines.sides import Side, both_sides
@@ -158,7 +158,7 @@ def _source(side: Side, wanted: Wanted, context: Context, found: Survey) -> bool
     found.checks += wrong
     context.claims = [_wanted_claim(claim, wanted, found) for claim in found.claims]
     if any(each.with_data for each in context.claims):
-        context.mover = {"containers": [{"name": "mover", "resources": manifests.RESOURCES}]}
+        context.mover = {"containers": [{"name": "mover", "resources": pod_options.resources()}]}
     return True
 
 

@@ -171,7 +171,7 @@ def refusal(spec: Object, node: Object) -> Text:
         if labels.get(key) != value:
             return said("lacks the label {label}", label=f"{key}={value}")
     required = section(spec, "affinity", "nodeAffinity", REQUIRED)
-    if required and not any(_meets(term, node) for term in items(required, "nodeSelectorTerms")):
+    if required and not is_selected(required, node):
         return said("does not meet the node affinity ({affinity})", affinity=_affinity(required))
     return NOTHING
 
@@ -187,6 +187,11 @@ def _tolerates(spec: Object, taint: Object) -> bool:
         elif each["key"] == taint.get("key") and (exists or (each.get("value") or "") == (taint.get("value") or "")):
             return True
     return False
+
+
+def is_selected(selector: Object, node: Object) -> bool:
+    """Whether a node selector, as affinities and disks have it, selects the node."""
+    return any(_meets(term, node) for term in items(selector, "nodeSelectorTerms"))
 
 
 def _meets(term: Object, node: Object) -> bool:
