@@ -5,6 +5,7 @@ It only makes things faster. With it down, the looks of reconcile find the same 
     every second: for each volume under way, one thread per side that follows its mover's log
     each line of progress: the row is brought up to date and pushed, at most once a second
     a log that ended: the migration is due now
+    and for each volume that is read anew: the same for its readers, see `verifications.following`
     and for each namespace in which Stork works: two threads that watch what it says, see `engines.portworx.watching`
 """
 
@@ -27,6 +28,7 @@ from migrations_app.engines.native.privileges import Direction
 from migrations_app.engines.portworx import watching
 from migrations_app.engines.sides import connection_to
 from migrations_app.models import Migration, MigrationVolume, Stage, Status
+from migrations_app.verifications import following
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +71,11 @@ def run(stopping: threading.Event) -> None:
 
 def _wanted() -> dict[tuple[Any, ...], Callable[..., None]]:
     """What is to be followed now, and who follows it."""
-    return {**dict.fromkeys(_movers(), _follow), **dict.fromkeys(watching.wanted(), watching.follow)}
+    return {
+        **dict.fromkeys(_movers(), _follow),
+        **dict.fromkeys(following.wanted(), following.follow),
+        **dict.fromkeys(watching.wanted(), watching.follow),
+    }
 
 
 def _movers() -> set[Key]:
