@@ -18,9 +18,19 @@ from mover.stretches import reading_plan
 from mover.tree import Volume
 
 
-def read_content(handle: int, status: os.stat_result, size: int, keys: VolumeKeys, counters: Counters) -> bytes:
-    """The content digest of the first `size` bytes of an open file; raises OSError. Holes are not read."""
-    content = ContentDigest(keys)
+def read_content(
+    handle: int,
+    status: os.stat_result,
+    size: int,
+    keys: VolumeKeys,
+    counters: Counters,
+    content: ContentDigest | None = None,
+) -> bytes:
+    """The content digest of the first `size` bytes of an open file, made by `content`; raises OSError.
+
+    Holes are not read.
+    """
+    content = content or ContentDigest(keys)
     for stretch in reading_plan(handle, status, 0):
         begin, length = stretch.index * CHUNK_BYTES, stretch.count * CHUNK_BYTES
         if stretch.hole:

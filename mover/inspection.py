@@ -31,6 +31,7 @@ from mover.entries import DEVICE, DIRECTORY, FILE, HARD_LINK, SYMLINK, Entry, re
 from mover.errors import DestinationRefused, SourceUnreadable
 from mover.links import LinkTable
 from mover.pull import require_directory
+from mover.ranges import MOST_OF_A_DEVICE, MOST_OF_A_FILE, Parts
 from mover.report import Reporter
 from mover.settings import DigestSettings
 from mover.steady import unchanged
@@ -134,12 +135,15 @@ class _Inspection:
         if len(self._pending) > _LOOK_AHEAD:
             self._pending.popleft()()
 
-    def _take(self, path: bytes, reading: Future[Entry | None]) -> None:
-        entry = reading.result()
-        if entry is None:
+    def _take(self, path: bytes, reading: Future[tuple[Entry, Parts | None] | None]) -> None:
+        read = reading.result()
+        if read is None:
             self._trouble.add("vanished", path)
-        else:
-            self._add(path, entry)
+            return
+        entry, parts = read
+        self._add(path, entry)
+        for line in parts.lines(_own_id(path, self._keys).hex()) if parts else ():
+            self._reporter.line("parts", line)
 
     def _add(self, path: bytes, entry: Entry) -> None:
         self._newest = max(self._newest, entry.mtime)
@@ -169,8 +173,8 @@ class _Inspection:
             entry.xattrs = kept
         return entry
 
-    def _file(self, path: bytes, name: bytes, seen: os.stat_result) -> Entry | None:
-        """The file with its content; None where it is gone, or no file any more."""
+    def _file(self, path: bytes, name: bytes, seen: os.stat_result) -> tuple[Entry, Parts | None] | None:
+        """The file with its content, and its parts where it is listed; None where it is gone, or no file any more."""
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:
             with self._volume.reach(path) as reached:
@@ -188,14 +192,16 @@ class _Inspection:
             entry.xattrs, unread = self._volume.xattrs_of(handle)
             if unread:
                 self._leave_attributes(path, unread)
-            entry.content = read_content(handle, before, before.st_size, self._keys, self._counters)
+            most = MOST_OF_A_DEVICE if self._volume.is_device else MOST_OF_A_FILE
+            parts = Parts(self._keys, before.st_size, most) if self._only else None
+            entry.content = read_content(handle, before, before.st_size, self._keys, self._counters, parts)
             if not unchanged(before, self._volume.status_of(handle)):
                 self._trouble.add("changed-while-read", path)
         except OSError as error:
             raise self._unreadable(path, error) from error
         finally:
             os.close(handle)
-        return entry
+        return entry, parts
 
     def _unreadable(self, path: bytes, error: OSError) -> SourceUnreadable:
         if error.errno in (errno.EACCES, errno.EPERM):

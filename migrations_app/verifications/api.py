@@ -10,6 +10,13 @@ from rest_framework import serializers
 from migrations_app.verifications.models import Verdict, Verification, VolumeVerification
 
 
+class RangeSerializer(serializers.Serializer[Any]):
+    """A part of a file or device, in bytes."""
+
+    offset = serializers.IntegerField()
+    length = serializers.IntegerField()
+
+
 class DifferenceSerializer(serializers.Serializer[Any]):
     """One path that differs."""
 
@@ -19,6 +26,10 @@ class DifferenceSerializer(serializers.Serializer[Any]):
         help_text="content, size, mode, owner, mtime, xattrs, target, device, or on which side alone it is.",
     )
     newer = serializers.ChoiceField(choices=["source", "destination", ""], help_text="Where it was written later.")
+    ranges = RangeSerializer(
+        many=True, required=False, help_text="The first parts whose content differs, as closely as both sides told."
+    )
+    more_ranges = serializers.BooleanField(required=False, help_text="Whether others follow.")
 
 
 class ReadSideSerializer(serializers.Serializer[Any]):

@@ -78,7 +78,8 @@ class VolumeVerification(models.Model):
     buckets = models.JSONField(default=list, editable=False)
     # What could not be kept when the volume was restored, and is not compared.
     left_out = models.JSONField(default=list)
-    # The first paths that differ: [{"path", "what": [...], "newer": "source", "destination" or ""}].
+    # The first paths that differ: [{"path", "what": [...], "newer": "source", "destination" or ""}], of contents that
+    # have parts also "ranges": [{"offset", "length"}] in bytes, and "more_ranges" where those are not all.
     differences = models.JSONField(default=list)
     # How many paths differ: at least so many where not all buckets were listed.
     differing = models.PositiveIntegerField(null=True, blank=True)

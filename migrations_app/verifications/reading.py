@@ -283,14 +283,19 @@ def _such_as(counted: Object) -> str:
     return f", such as {counted['example']}," if counted.get("example") else ""
 
 
+def _told(difference: dict[str, Any]) -> str:
+    what = ", ".join(difference["what"])
+    ranges = [f"{each['length']} bytes from {each['offset']}" for each in difference.get("ranges") or ()]
+    where = f"; in it {', '.join(ranges[:3])}{', …' if len(ranges) > 3 or difference.get('more_ranges') else ''}"
+    return f"{difference['path']} ({what}{where if ranges else ''})"
+
+
 def differs(row: VolumeVerification) -> str:
     """In words what differs, and why that may be as it should be."""
     count = f"{'at least ' if row.differing_at_least else ''}{row.differing}"
     words = [f"{count} paths differ." if row.differing else "It differs."]
     if row.differences:
-        words.append(
-            "Such as " + "; ".join(f"{each['path']} ({', '.join(each['what'])})" for each in row.differences[:3])
-        )
+        words.append("Such as " + "; ".join(map(_told, row.differences[:3])))
         words[-1] += "."
     if row.newer:
         words.append(f"The {row.newer} was written to later.")

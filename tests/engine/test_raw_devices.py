@@ -15,6 +15,7 @@ from demo.cluster.controllers.devices import DEVICE
 from migrations_app import services
 from migrations_app.models import Status
 from migrations_app.verifications import services as verifications
+from mover.blocks import CHUNK_BYTES
 from tests.engine.conftest import Estate, eventually, told
 
 Object = dict[str, Any]
@@ -135,4 +136,8 @@ def test_a_raw_device_is_verified_byte_for_byte(estate: Estate, disk: Path) -> N
         file.seek(SIZE // 2)
         file.write(b"!")
     row = verified()
-    assert (row.status, row.differences) == ("Different", [{"path": "device", "what": ["content"], "newer": ""}])
+    told_of = {"path": "device", "what": ["content"], "newer": "", "more_ranges": False}
+    assert row.status == "Different"
+    assert row.differences == [{**told_of, "ranges": [{"offset": SIZE // 2, "length": CHUNK_BYTES}]}]
+    said = migration.events.get(reason="VolumeDifferent").message
+    assert f"device (content; in it {CHUNK_BYTES} bytes from {SIZE // 2})" in said

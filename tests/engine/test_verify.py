@@ -19,12 +19,21 @@ from migrations_app.reconcile import reconcile
 from migrations_app.verifications import comparing
 from migrations_app.verifications import services as verifications
 from migrations_app.verifications.models import Verdict, Verification, VolumeVerification
+from mover.blocks import CHUNK_BYTES
 from teams.models import Role, Team
 from teams.refusals import Conflict
 from tests.engine.conftest import Estate, eventually, told
 from tests.factories import member
 
 FILE = "wordpress/wp_posts.ibd"
+# Its first byte alone, which is in its first chunk.
+FLIPPED = {
+    "path": FILE,
+    "what": ["content"],
+    "newer": "",
+    "ranges": [{"offset": 0, "length": CHUNK_BYTES}],
+    "more_ranges": False,
+}
 
 
 class Killed(BaseException):
@@ -106,15 +115,15 @@ def test_a_byte_that_was_changed_is_found_and_its_path_is_named(
     rows = finished(estate, migration)
     client.force_login(bob)
     told_of = {row["claim"]: row for row in client.get(path).json()["volumes"]}
-    assert told_of["px-mysql-pvc"]["differences"] == [{"path": FILE, "what": ["content"], "newer": ""}]
+    assert told_of["px-mysql-pvc"]["differences"] == [FLIPPED]
     assert (told_of["px-wp-pvc"]["status"], told_of["px-wp-pvc"]["differences"]) == ("Same", [])
     row = rows["px-mysql-pvc"]
     assert rows["px-wp-pvc"].status == Verdict.SAME
     assert (row.status, row.differing, row.differing_at_least) == (Verdict.DIFFERENT, 1, False), row.reason
-    assert row.differences == [{"path": FILE, "what": ["content"], "newer": ""}]
+    assert row.differences == [FLIPPED]
     warning = migration.events.get(reason="VolumeDifferent")
     assert warning.type == "Warning"
-    assert f"{FILE} (content)" in warning.message
+    assert f"{FILE} (content; in it {CHUNK_BYTES} bytes from 0)" in warning.message
     verification = Verification.objects.get(migration=migration)
     assert verification.status == Verdict.DIFFERENT
     assert verification.reason == (
@@ -242,7 +251,7 @@ def test_a_worker_that_dies_before_any_write_changes_nothing(
     monkeypatch.undo()
     assert killed > 10
     rows = finished(estate, migration)
-    assert rows["px-mysql-pvc"].differences == [{"path": FILE, "what": ["content"], "newer": ""}]
+    assert rows["px-mysql-pvc"].differences == [FLIPPED]
     assert rows["px-wp-pvc"].status == Verdict.SAME
     assert migration.events.filter(reason="VerificationFinished").count() == 1
     assert migration.events.filter(reason="VolumeDifferent").count() == 1

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from mover.blocks import CHUNK_BYTES
 from mover.inspection import BUCKETS
 from tests.mover.conftest import Bench, Outcome, finished, measured
 from tests.mover.torture import make as make_torture
@@ -221,3 +222,55 @@ def test_lines_stay_short_and_memory_bounded(bench: Bench, source: Path) -> None
     assert said[-1]["files"] == 20_000
     assert all(len(str(line)) < 16_000 for line in said)
     assert peak < 256 << 20
+
+
+def parts(bench: Bench, path: Path, **changed: str) -> dict[str, list[tuple[int, list[str]]]]:
+    """Of each listed entry with several parts: their length and digests, line by line."""
+    everything = ("--buckets", ",".join(map(str, range(BUCKETS))))
+    found: dict[str, list[tuple[int, list[str]]]] = {}
+    names = {}
+    for line in read(bench, path, *everything, **changed).lines:
+        if line["type"] == "entry":
+            names[line["id"]] = line["path"]
+        if line["type"] == "parts":
+            told = base64.b64decode(line["sums"])
+            digests = [told[at : at + 8].hex() for at in range(0, len(told), 8)]
+            lines = found.setdefault(names[line["id"]], [])
+            assert line["first"] == sum(len(each) for _, each in lines)
+            lines.append((line["length"], digests))
+    return found
+
+
+def test_parts_of_large_files_are_told_whole_chunks_each(bench: Bench, source: Path) -> None:
+    (source / "small").write_bytes(random_bytes(CHUNK_BYTES))
+    (source / "two").write_bytes(random_bytes(CHUNK_BYTES + 1))
+    with (source / "large").open("wb") as file:
+        file.truncate(100 * CHUNK_BYTES)
+    found = parts(bench, source)
+    assert set(found) == {"two", "large"}
+    ((length, digests),) = found["two"]
+    assert (length, len(digests)) == (CHUNK_BYTES, 2)
+    ((length, digests),) = found["large"]
+    assert (length, len(digests)) == (4 * CHUNK_BYTES, 25)
+    assert len(set(digests)) == 1
+    # Zeros are zeros, whether they are stored or not; and one byte is in one part.
+    with (source / "large").open("r+b") as file:
+        file.write(bytes(3 * CHUNK_BYTES + 5))
+    assert parts(bench, source)["large"] == found["large"]
+    with (source / "large").open("r+b") as file:
+        file.seek(9 * CHUNK_BYTES + 7)
+        file.write(b"x")
+    ((_, changed),) = parts(bench, source)["large"]
+    assert [n for n in range(25) if changed[n] != digests[n]] == [2]
+
+
+def test_a_device_tells_each_chunk(bench: Bench, tmp_path: Path) -> None:
+    device = tmp_path / "device"
+    with device.open("wb") as file:
+        file.truncate(2000 * CHUNK_BYTES)
+        file.seek(1500 * CHUNK_BYTES)
+        file.write(b"x")
+    lines = parts(bench, device, MOVER_VOLUME_MODE="Block")["device"]
+    assert [(length, len(each)) for length, each in lines] == [(CHUNK_BYTES, 1024), (CHUNK_BYTES, 976)]
+    digests = [each for _, line in lines for each in line]
+    assert [n for n in range(2000) if digests[n] != digests[0]] == [1500]
