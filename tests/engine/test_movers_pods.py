@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from django.utils import translation
@@ -12,6 +13,7 @@ from migrations_app.engines.native.privileges import ENFORCE
 from migrations_app.models import Migration, Status
 from migrations_app.resources.spec import Spec
 from tests.engine.conftest import CLAIMS, Estate, told
+from tests.webhooks import listening
 
 Object = dict[str, Any]
 CLASSES = {"gp3": "gp3-csi", "efs-rwx": "efs-sc"}
@@ -53,6 +55,37 @@ def test_a_restricted_namespace_gets_movers_without_root(estate: Estate) -> None
     assert migration.status == Status.SUCCESSFUL, told(migration)
     refused = [each["message"] for each in estate.on("prod").list("events", "cms") if each["reason"] == "FailedCreate"]
     assert refused == []
+
+
+def no_root(request: Object) -> Object:
+    """As policies of clusters have it, whatever labels namespaces have."""
+    context = request["object"]["spec"].get("securityContext") or {}
+    return {"allowed": context.get("runAsNonRoot") is True, "status": {"code": 403, "message": "no root here"}}
+
+
+def test_where_a_policy_lets_no_root_in_movers_come_without_it(estate: Estate, tmp_path: Path) -> None:
+    """The label of the namespace says nothing: what the cluster would let in is tried."""
+    prod = estate.on("prod")
+    prod.create("namespaces", {"metadata": {"name": "cms"}})
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"]}
+    here = {"matchLabels": {"kubernetes.io/metadata.name": "cms"}}
+    configurations = "validatingwebhookconfigurations.admissionregistration.k8s.io"
+    with listening(tmp_path, no_root) as webhook:
+        prod.create(
+            configurations, webhook.configuration("Validating", "no-root", rules=[rule], namespaceSelector=here)
+        )
+        try:
+            with translation.override("en"):
+                planned = survey.plan(estate.pair, Spec(namespaces=("cms",), storage_class_mapping=CLASSES))
+            warnings = [each["message"] for each in planned.checks if each["code"] == "mover-privileges"]
+            assert any("destination" in each and "no root here" in each for each in warnings), planned.checks
+            migration = estate.drive(estate.start(start_applications=False))
+        finally:
+            prod.delete(configurations, "no-root")
+    assert migration.status == Status.SUCCESSFUL, told(migration)
+    said = {each.message for each in migration.events.filter(reason="WithoutRoot", type="Warning")}
+    assert len(said) == 1
+    assert "no root here" in said.pop()
 
 
 def test_a_baseline_namespace_gets_movers_that_keep_everything(estate: Estate) -> None:

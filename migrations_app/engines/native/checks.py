@@ -229,9 +229,11 @@ def powers(
         return
     direction: privileges.Direction = "push" if side.role == "source" else "pull"
     refused = letting_in.refuses_root(connection, here)
+    most, refusal = letting_in.most_power(connection, here, direction)
     told: dict[Text, list[str]] = {}
     for claim in claims:
-        power = privileges.decide(direction, namespace, users.get(claim.name, []), refuses_root=refused)
+        pods = users.get(claim.name, [])
+        power = privileges.decide(direction, namespace, pods, refuses_root=refused, most=most, refusal=refusal)
         lost = privileges.what_is_lost(direction, power, raw=claim.mode == manifests.BLOCK)
         told.setdefault(lost, []).append(f"PersistentVolumeClaim {claim}")
     for lost, objects in told.items():

@@ -1,12 +1,64 @@
-"""What a cluster lets in: whether movers' pods may be root in a namespace, asked of the cluster itself."""
+"""What a cluster lets in: with how much power movers' pods may come into a namespace, asked of the cluster itself.
+
+The namespace's own label says what Pod Security enforces there. What the cluster enforces where nothing is said, or
+what its policies and webhooks refuse, is tried by making such a pod as a dry run.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.conf import settings
+
 from clusters.kube import errors
 from clusters.kube.connection import Connection
-from migrations_app.engines.native import privileges
+from migrations_app.engines.native import pod_options, privileges
+from migrations_app.engines.native.privileges import NOBODY, Direction, Level, Power
+from migrations_app.resources.marks import MANAGED_BY, VOLUME_LABEL
 
+Object = dict[str, Any]
 SCCS = "securitycontextconstraints.security.openshift.io"
+LEVELS: tuple[Level, ...] = ("root", "baseline", "restricted")
+
+
+def most_power(connection: Connection, namespace: str, direction: Direction) -> tuple[Level, str]:
+    """The most that is let in of what a mover can do with, and what the cluster said against more.
+
+    Where nothing is let in, or nothing may be tried, power is not what it depends on: then all of it. Raises KubeError.
+    """
+    if not connection.can_i("create", "pods", namespace):
+        return "root", ""
+    said = ""
+    for level in LEVELS:
+        try:
+            connection.create("pods", _trial(namespace, direction, level), dry_run=True)
+        except errors.Forbidden as error:
+            said = said or error.message
+        except (errors.Invalid, errors.NotFound, errors.AlreadyExists, errors.Conflict, errors.WebhookFailed):
+            return "root", ""
+        else:
+            return level, said
+    return "root", ""
+
+
+def _trial(namespace: str, direction: Direction, level: Level) -> Object:
+    """A pod like a mover's."""
+    power = Power(level, NOBODY if level == "restricted" else 0)
+    container = {
+        "name": "mover",
+        "image": settings.MOVER_IMAGE,
+        "resources": pod_options.resources(),
+        "securityContext": privileges.container_context(direction, power),
+    }
+    return {
+        "metadata": {"name": "kubemotion-trial", "namespace": namespace, "labels": {**MANAGED_BY, VOLUME_LABEL: "0"}},
+        "spec": {
+            "containers": [container],
+            "securityContext": privileges.pod_context(power),
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+        },
+    }
 
 
 def refuses_root(connection: Connection, namespace: str) -> bool:

@@ -53,19 +53,27 @@ class Power:
 
 
 def decide(
-    direction: Direction, namespace: Object, pods: Iterable[Object] = (), *, refuses_root: bool = False
+    direction: Direction,
+    namespace: Object,
+    pods: Iterable[Object] = (),
+    *,
+    refuses_root: bool = False,
+    most: Level = "root",
+    refusal: str = "",
 ) -> Power:
     """The power of a mover in the namespace.
 
     `pods` are those that use the claim, or would: objects with a pod's spec. `refuses_root` says that OpenShift lets
-    no root into this namespace.
+    no root into this namespace, `most` what else the cluster lets in there, and `refusal` what it said against more.
     """
     enforced = (namespace["metadata"].get("labels") or {}).get(ENFORCE, "")
     if enforced == "restricted":
         why = said("the namespace enforces the Pod Security level restricted")
     elif refuses_root:
         why = said("no SecurityContextConstraints let the namespace's default service account run as root")
-    elif enforced == "baseline":
+    elif most == "restricted":
+        why = said("the cluster lets no other pods into the namespace ({refusal})", refusal=refusal.rstrip("."))
+    elif "baseline" in (enforced, most):
         return Power("baseline")
     else:
         return Power("root")

@@ -17,7 +17,7 @@ from clusters.kube import errors
 from clusters.kube.connection import Connection
 from migrations_app.engines.claims import CLAIMS, Claim, claim_of, users_of_claims
 from migrations_app.engines.native import placement, privileges, topology
-from migrations_app.engines.native.letting_in import refuses_root
+from migrations_app.engines.native.letting_in import most_power, refuses_root
 from migrations_app.engines.native.placement import Placement, Use
 from migrations_app.engines.native.privileges import Direction, Power
 from migrations_app.engines.native.wanted import Wanted
@@ -63,9 +63,7 @@ class Surroundings:
             use = self._consumer(volume, use)
         users = pods or ([] if use is None else [{"spec": use.spec}])
         spec = None if use is None else use.spec
-        name = volume.namespace_of(direction)
-        refused = self._asked("pull" if direction == "pull" else "push", lambda c: refuses_root(c, name), "scc", name)
-        power = privileges.decide(direction, self._namespace(direction, volume), users, refuses_root=refused)
+        power = self._power(direction, direction, volume, users)
         if direction == "push" and volume.snapshot_class:
             # A new disk, which its only reader has made where there is room.
             return Settled(power, placement.where_it_can_run(spec, decides=False))
@@ -96,13 +94,19 @@ class Surroundings:
             # Where the application did not come along, the files still belong to whom it runs as on the source.
             pods, use = self._application("push", volume)
         users = pods or ([] if use is None else [{"spec": use.spec}])
-        name = volume.namespace_of(side)
-        refused = self._asked(side, lambda c: refuses_root(c, name), "scc", name)
-        power = privileges.decide("push", self._namespace(side, volume), users, refuses_root=refused)
+        power = self._power("push", side, volume, users)
         user = None if copied else holder(claim.access_modes, self.users(side, volume))
         if user is not None:
             return Settled(power, placement.beside(user), user["spec"]["nodeName"])
         return Settled(power, placement.where_it_can_run(None if use is None else use.spec, decides=False))
+
+    def _power(self, direction: Direction, side: Direction, volume: MigrationVolume, users: list[Object]) -> Power:
+        """Of what reads (`push`) or writes on the side."""
+        name = volume.namespace_of(side)
+        refused = self._asked(side, lambda c: refuses_root(c, name), "scc", name)
+        most, refusal = self._asked(side, lambda c: most_power(c, name, direction), "most power", direction, name)
+        namespace = self._namespace(side, volume)
+        return privileges.decide(direction, namespace, users, refuses_root=refused, most=most, refusal=refusal)
 
     def waits_for_others(self, volume: MigrationVolume, begun: Collection[str]) -> bool:
         """Whether the place of the volume's disk depends on that of one of `begun` claims, which has none yet."""
