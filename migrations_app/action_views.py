@@ -15,6 +15,7 @@ from audit.actor import Actor
 from migrations_app import services, way_back
 from migrations_app.shown import shown_migrations
 from migrations_app.verifications import services as verifications
+from migrations_app.verifications.holding import foreseen
 from teams import access
 from teams.access import Action
 from teams.refusals import Refusal
@@ -56,7 +57,8 @@ def migration_verify(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """Say what a verification does, then ask for it; while one is under way, ask whether to stop it, then do that."""
     migration = access.get(shown_migrations(), request.user, pk, Action.OPERATE)
     if request.method == "GET":
-        return _confirm(request, "migrations_app/migration_verify.html", {"migration": migration})
+        context = {"migration": migration, "foreseen": [] if migration.is_verifying else foreseen(migration)}
+        return _confirm(request, "migrations_app/migration_verify.html", context)
     ask = verifications.stop if request.POST.get("action") == "stop" else verifications.verify
     try:
         ask(migration, by=Actor.of(request))
