@@ -97,6 +97,26 @@ def test_the_user_is_the_applications_or_the_namespaces(
     assert (power.uid, power.fs_group) == (uid, group)
 
 
+LEVEL = "s0:c26,c5"
+
+
+@pytest.mark.parametrize("labels", [{}, RESTRICTED])
+@pytest.mark.parametrize("direction", BOTH)
+def test_movers_have_the_selinux_level_of_the_namespace(direction: Direction, labels: dict[str, str]) -> None:
+    """With another one, the kubelet would label the volume anew, and take it from the application that uses it."""
+    power = decide(direction, namespace(labels, {privileges.SELINUX_LEVEL: LEVEL}))
+    assert privileges.pod_context(power)["seLinuxOptions"] == {"level": LEVEL}
+    assert "seLinuxOptions" not in privileges.pod_context(decide(direction, namespace(labels)))
+
+
+def test_on_the_source_the_level_of_the_pods_that_use_it_comes_first() -> None:
+    """On the destination theirs will be that of the namespace there."""
+    given = namespace({}, {privileges.SELINUX_LEVEL: LEVEL}), [pod(seLinuxOptions={"level": "s0:c1,c2"})]
+    assert decide("push", *given).selinux_level == "s0:c1,c2"
+    assert decide("pull", *given).selinux_level == LEVEL
+    assert decide("pull", namespace(), given[1]).selinux_level == "s0:c1,c2"
+
+
 def test_openshift_without_a_permissive_scc_gives_no_root() -> None:
     power = decide("pull", namespace({ENFORCE: "privileged"}, RANGES), refuses_root=True)
     assert (power.level, power.uid) == ("restricted", 1000680000)

@@ -10,7 +10,7 @@ Three answers, from what keeps everything to what keeps the least:
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from clusters.texts import NOTHING, Text, said
@@ -23,6 +23,8 @@ ENFORCE = "pod-security.kubernetes.io/enforce"
 # OpenShift's ranges, such as 1000680000/10000 (first id and how many) or 1000680000-1000689999.
 UID_RANGE = "openshift.io/sa.scc.uid-range"
 GROUP_RANGE = "openshift.io/sa.scc.supplemental-groups"
+# The level that OpenShift gives to the pods of a namespace, such as s0:c26,c5.
+SELINUX_LEVEL = "openshift.io/sa.scc.mcs"
 # For a namespace where nothing says which id the application has: the `nonroot` of common images.
 NOBODY = 65532
 
@@ -46,6 +48,8 @@ class Power:
     fs_group: int | None = None
     groups: tuple[int, ...] = ()
     why: Text = NOTHING
+    # The application's. With another one the kubelet labels the volume anew, and its pods cannot read it any more.
+    selinux_level: str = ""
 
     @property
     def keeps_everything(self) -> bool:
@@ -66,6 +70,21 @@ def decide(
     `pods` are those that use the claim, or would: objects with a pod's spec. `refuses_root` says that OpenShift lets
     no root into this namespace, `most` what else the cluster lets in there, and `refusal` what it said against more.
     """
+    pods = list(pods)
+    power = _decide(direction, namespace, pods, refuses_root=refuses_root, most=most, refusal=refusal)
+    return replace(power, selinux_level=_selinux_level(direction, namespace, pods))
+
+
+def _selinux_level(direction: Direction, namespace: Object, pods: list[Object]) -> str:
+    # Those of the source's pods are theirs, but on the destination they get that of the namespace there.
+    of_pods = [str((_context(pod).get("seLinuxOptions") or {}).get("level") or "") for pod in pods]
+    of_namespace = str((namespace["metadata"].get("annotations") or {}).get(SELINUX_LEVEL) or "")
+    return next(filter(None, [*of_pods, of_namespace] if direction == "push" else [of_namespace, *of_pods]), "")
+
+
+def _decide(
+    direction: Direction, namespace: Object, pods: list[Object], *, refuses_root: bool, most: Level, refusal: str
+) -> Power:
     enforced = (namespace["metadata"].get("labels") or {}).get(ENFORCE, "")
     if enforced == "restricted":
         why = said("the namespace enforces the Pod Security level restricted")
@@ -77,7 +96,6 @@ def decide(
         return Power("baseline")
     else:
         return Power("root")
-    pods = list(pods)
     annotations = namespace["metadata"].get("annotations") or {}
     first_uid, first_group = _first(annotations.get(UID_RANGE)), _first(annotations.get(GROUP_RANGE))
     uid = next((each for pod in pods for each in _uids(pod)), None) or first_uid or NOBODY
@@ -101,6 +119,8 @@ def is_permissive(constraints: Object) -> bool:
 def pod_context(power: Power) -> Object:
     """The securityContext of the pod."""
     context: Object = {"runAsUser": power.uid, "seccompProfile": {"type": "RuntimeDefault"}}
+    if power.selinux_level:
+        context["seLinuxOptions"] = {"level": power.selinux_level}
     if power.keeps_everything:
         # No fsGroup: with one the kubelet would give all files of the volume to that group.
         return context
