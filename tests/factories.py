@@ -225,7 +225,13 @@ def verification(migration: Migration, **fields: Any) -> Verification:
             destination=newer if unlike else partly if under_way else side,
             differences=[
                 {"path": "wp-content/uploads/2026/11/harbour.jpg", "what": ["only on the destination"], "newer": ""},
-                {"path": "wp-content/debug.log", "what": ["size", "content", "mtime"], "newer": "destination"},
+                {
+                    "path": "wp-content/debug.log",
+                    "what": ["size", "content", "mtime"],
+                    "newer": "destination",
+                    "ranges": [{"offset": 0, "length": 131_072}, {"offset": 1_048_576, "length": 196_608}],
+                    "more_ranges": True,
+                },
             ]
             if unlike
             else [],

@@ -73,6 +73,7 @@ def test_the_result_names_paths_and_the_newer_side(company: factories.Company) -
         "wp-content/debug.log",
         "size, content, time",
         "newer on the destination",
+        "131072 bytes from 0",
         "only on the destination",
         "2 paths differ",
         "the destination was written to later",
@@ -117,6 +118,8 @@ def test_the_api_tells_it_in_short_and_whole(company: factories.Company) -> None
         "path": "wp-content/debug.log",
         "what": ["size", "content", "mtime"],
         "newer": "destination",
+        "ranges": [{"offset": 0, "length": 131_072}, {"offset": 1_048_576, "length": 196_608}],
+        "more_ranges": True,
     }
     assert rows["px-wp-pvc"]["destination"]["used_by"] == ["wordpress-5c9d"]
     assert "digest-key-canary" not in str(whole)
