@@ -16,7 +16,7 @@ from migrations_app.engines.claims import CLAIMS, Claim, claim_of
 from migrations_app.engines.native import movers, snapshots
 from migrations_app.engines.native.movers import Mover
 from migrations_app.engines.native.privileges import Direction
-from migrations_app.engines.native.settling import Surroundings
+from migrations_app.engines.native.settling import Surroundings, holder
 from migrations_app.engines.sides import Side, side_of
 from migrations_app.events import Said
 from migrations_app.models import Migration
@@ -48,6 +48,20 @@ class Readers:
 
     def side(self, side: str) -> Side:
         return side_of(self.migration.pair, DIRECTIONS[side])
+
+    def nodes(self, row: VolumeVerification) -> list[str]:
+        """The node that each side's reader will have to run on; empty for one that is free, or cannot be begun."""
+        volume = row.volume
+        mapped = [self.migration.access_mode_mapping.get(mode, mode) for mode in volume.access_modes]
+        found = []
+        for side, modes in zip(SIDES, (volume.access_modes, mapped), strict=True):
+            try:
+                user = holder(modes, self.around.users(DIRECTIONS[side], volume))
+            except MigrationError:
+                user = None
+            # What one pod has alone is read from a copy, which is nowhere yet.
+            found.append(user["spec"]["nodeName"] if user and holding.ONE_POD not in modes else "")
+        return found
 
     def begin(self, row: VolumeVerification) -> None:
         """Make both Jobs, or say why the volume cannot be read."""

@@ -69,11 +69,14 @@ def _look(migration: Migration, lease: Lease, rows: list[VolumeVerification]) ->
             break
         if time.monotonic() > deadline:
             return False
+        nodes = readers.nodes(row)
+        if not all(room.takes(node) for room, node in zip(rooms, nodes, strict=True)):
+            continue
         lease.renew()
         readers.begin(row)
         if row.status == Verdict.IN_PROGRESS:
-            for room in rooms:
-                room.take()
+            for room, node in zip(rooms, nodes, strict=True):
+                room.take(node)
         _write(migration, lease, readers, row)
     return True
 

@@ -12,6 +12,8 @@ import pytest
 from demo.trees import differences
 from migrations_app.engines.native.sharing import MOST_IN_ONE, Company
 from migrations_app.models import Migration, MigrationVolume, Status
+from migrations_app.verifications import services as verifications
+from migrations_app.verifications.models import Verdict, VolumeVerification
 from tests.engine.conftest import Estate, eventually, told
 
 Object = dict[str, Any]
@@ -232,3 +234,23 @@ def test_nobody_joins_elsewhere_or_without_a_place(settings: Any) -> None:
     company.open("n", "here", sized(1), "first")
     assert company.join("other", "here", sized(1)) == ""
     assert company.join("n", "here", sized(1)) == "first"
+
+
+def test_readers_of_one_node_are_as_many_as_it_takes(estate: Estate, small: list[str], settings: Any) -> None:
+    migration = estate.drive(estate.start(namespaces=[NAMESPACE], include_resources=False))
+    assert migration.status == Status.SUCCESSFUL, told(migration)
+    settings.MOVERS_PER_NODE, settings.MOVERS_PER_CLUSTER = 1, 20
+    verifications.verify(migration, by=estate.by)
+    held = {"a", "b", "c"}
+    most = 0
+
+    def over(migration: Migration) -> bool:
+        nonlocal most
+        rows = VolumeVerification.objects.filter(verification__migration=migration, status=Verdict.IN_PROGRESS)
+        most = max(most, rows.filter(volume__claim__in=held).count())
+        return not migration.is_verifying
+
+    estate.drive(migration, until=over)
+    assert most == 1
+    found = VolumeVerification.objects.filter(verification__migration=migration)
+    assert {row.status for row in found} == {Verdict.SAME}

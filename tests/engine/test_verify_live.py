@@ -1,9 +1,13 @@
-"""A verification's progress comes from the readers' logs as they write them, without a look of reconcile."""
+"""A verification's progress comes from the readers' logs as they write them, without a look of reconcile.
+
+The readers are pods of scripts that say what readers say, slowly enough to be followed.
+"""
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -12,89 +16,97 @@ from django.utils import timezone
 
 from migrations_app import live, watcher
 from migrations_app.engines.native import movers
-from migrations_app.models import Migration, Status
+from migrations_app.models import Migration, MigrationVolume, Stage, Status
 from migrations_app.verifications import following, jobs
 from migrations_app.verifications import services as verifications
 from migrations_app.verifications.models import Verdict, VolumeVerification
-from tests.engine.conftest import Estate, eventually, told
+from tests.engine.conftest import Estate, eventually
 
-CLAIM = "px-mysql-pvc"
-# Enough of them to be read for some seconds: progress is said each second.
-FILES = 40_000
+LATER = timedelta(days=1)
+Reader = Callable[..., None]
 
 
 @pytest.fixture
-def reading(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> Iterator[VolumeVerification]:
-    """A verification whose reader on the source is at work for some seconds, and at which nobody looks."""
-    migration = estate.drive(estate.start(include_resources=False))
-    assert migration.status == Status.SUCCESSFUL, told(migration)
-    folder = estate.dev.volume_path("cms", CLAIM) / "many"
-    folder.mkdir()
-    for number in range(FILES):
-        (folder / f"{number}").write_bytes(b"x" * 100)
-    try:
-        verifications.verify(migration, by=estate.by)
-        estate.drive(migration, until=lambda _: bool(_row(migration).started_at))
-        row = _row(migration)
-
-        def runs() -> bool:
-            pods = estate.objects("dev", "pods").values()
-            return any(movers.is_running(pod, jobs.container_of(row)) for pod in pods)
-
-        eventually(runs)
-        monkeypatch.setattr(following, "close_old_connections", lambda: None)
-        yield row
-    finally:
-        for path in folder.iterdir():
-            path.unlink()
-        folder.rmdir()
-        verifications.stop(migration, by=estate.by)
-        estate.drive(migration, until=lambda migration: not migration.is_verifying)
-
-
-def _row(migration: Migration) -> VolumeVerification:
-    return VolumeVerification.objects.select_related("volume__migration").get(
-        verification__migration=migration, volume__claim=CLAIM
+def row(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> Iterator[VolumeVerification]:
+    """A volume that is read anew, and at which nobody looks for a day."""
+    migration = estate.start(include_resources=False)
+    MigrationVolume.objects.create(
+        migration=migration, namespace="cms", claim="data", volume="pv", status=Status.SUCCESSFUL, source_claim={}
     )
+    Migration.objects.filter(pk=migration.pk).update(stage=Stage.FINAL, status=Status.SUCCESSFUL, cleaned_up=True)
+    verifications.verify(migration, by=estate.by)
+    VolumeVerification.objects.update(status=Verdict.IN_PROGRESS, started_at=timezone.now())
+    Migration.objects.filter(pk=migration.pk).update(next_look_at=timezone.now() + LATER)
+    monkeypatch.setattr(following, "close_old_connections", lambda: None)
+    yield now()
+    Migration.objects.filter(pk=migration.pk).update(next_look_at=None)
+
+
+def now() -> VolumeVerification:
+    return VolumeVerification.objects.select_related("volume__migration").get()
+
+
+@pytest.fixture
+def reader(estate: Estate, row: VolumeVerification) -> Iterator[Reader]:
+    """Makes the pod of the source's reader, which says these bytes one after the other."""
+    dev = estate.on("dev")
+
+    def make(*done: int) -> None:
+        lines = [json.dumps({"type": "progress", "bytes_done": each, "bytes_total": 9}) for each in done]
+        # Longer apart than progress is pushed.
+        script = "sleep 1; " + "; sleep 1.2; ".join(f"echo '{line}'" for line in lines) + "; sleep 1"
+        container = {"name": jobs.container_of(row), "image": "busybox", "command": ["sh", "-c", script]}
+        labels = {"batch.kubernetes.io/job-name": jobs.name_of(row)}
+        spec = {"containers": [container], "restartPolicy": "Never", "terminationGracePeriodSeconds": 0}
+        dev.create("pods", {"metadata": {"name": "reader", "namespace": "cms", "labels": labels}, "spec": spec})
+        eventually(lambda: movers.is_running(dev.get("pods", "reader", "cms"), container["name"]))  # type: ignore[arg-type]
+
+    yield make
+    dev.delete("pods", "reader", "cms")
+    eventually(lambda: "reader" not in estate.objects("dev", "pods"))
 
 
 def test_progress_is_written_and_pushed_while_it_is_read_and_its_end_wakes_the_migration(
-    reading: VolumeVerification, monkeypatch: pytest.MonkeyPatch
+    row: VolumeVerification, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    migration = reading.volume.migration
-    later = timezone.now() + timedelta(days=1)
-    Migration.objects.filter(pk=migration.pk).update(next_look_at=later)
-    pushed: list[int] = []
+    pushed: list[dict[str, Any]] = []
     push = live.state_changed
 
-    def pushing(changed: Migration, *args: Any) -> None:
-        push(changed, *args)
-        pushed.append(_row(changed).source["bytes_done"])
+    def pushing(changed: Migration) -> None:
+        push(changed)
+        pushed.append(now().source)
 
     monkeypatch.setattr(live, "state_changed", pushing)
-    assert {(reading.pk, 1, "source"), (reading.pk, 1, "destination")} <= set(watcher._wanted())
-    following.follow(reading.pk, 1, "source", threading.Event())
-    assert pushed
-    assert pushed == sorted(pushed)
-    assert pushed[-1] > 0
-    row = _row(migration)
-    assert row.source["bytes_total"] > 0
-    assert (row.status, row.destination.get("bytes_done")) == (Verdict.IN_PROGRESS, None)
-    assert Migration.objects.get(pk=migration.pk).next_look_at < later
+    assert {(row.pk, 1, "source"), (row.pk, 1, "destination")} <= set(watcher._wanted())
+    reader(3, 6)
+    following.follow(row.pk, 1, "source", threading.Event())
+    assert pushed == [{"bytes_done": 3, "bytes_total": 9}, {"bytes_done": 6, "bytes_total": 9}]
+    assert (now().status, now().destination) == (Verdict.IN_PROGRESS, {})
+    assert Migration.objects.get().next_look_at <= timezone.now()
 
 
-def test_what_a_worker_has_written_is_not_taken_back(
-    reading: VolumeVerification, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A line of progress that comes after the verdict."""
-    reading.source = {"digest": "abc", "bytes_done": 7, "bytes_total": 7}
-    reading.save()
-    with monkeypatch.context() as patch:
-        patch.setattr(live, "state_changed", lambda *_: pytest.fail("nothing has changed"))
-        following.follow(reading.pk, 1, "source", threading.Event())
-    assert _row(reading.volume.migration).source == {"digest": "abc", "bytes_done": 7, "bytes_total": 7}
+def test_the_second_look_is_followed_for_its_end_alone(row: VolumeVerification, reader: Reader) -> None:
+    read = {"digest": "abc", "bytes_done": 9, "bytes_total": 9}
+    row.look, row.source = 2, read
+    row.save()
+    # The name of its Job tells the look.
+    reader(1)
+    following.follow(row.pk, 2, "source", threading.Event())
+    assert now().source == read
+    assert Migration.objects.get().next_look_at <= timezone.now()
 
 
-def test_a_verification_that_is_over_is_not_followed(reading: VolumeVerification) -> None:
-    VolumeVerification.objects.filter(pk=reading.pk).update(status=Verdict.SAME)
-    assert not {key for key in following.wanted() if key[0] == reading.pk}
+def test_what_a_worker_has_written_is_not_taken_back(row: VolumeVerification, reader: Reader) -> None:
+    """A line of progress that comes after the result."""
+    read = {"digest": "abc", "bytes_done": 9, "bytes_total": 9}
+    row.source = read
+    row.save()
+    reader(3)
+    following.follow(row.pk, 1, "source", threading.Event())
+    assert now().source == read
+
+
+def test_what_is_over_is_not_followed(row: VolumeVerification) -> None:
+    assert following.wanted()
+    VolumeVerification.objects.update(status=Verdict.SAME)
+    assert following.wanted() == set()

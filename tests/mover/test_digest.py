@@ -242,8 +242,8 @@ def parts(bench: Bench, path: Path, **changed: str) -> dict[str, list[tuple[int,
 
 
 def test_parts_of_large_files_are_told_whole_chunks_each(bench: Bench, source: Path) -> None:
-    (source / "small").write_bytes(random_bytes(CHUNK_BYTES))
-    (source / "two").write_bytes(random_bytes(CHUNK_BYTES + 1))
+    (source / "small").write_bytes(random_bytes(CHUNK_BYTES, seed=1))
+    (source / "two").write_bytes(random_bytes(CHUNK_BYTES + 1, seed=2))
     with (source / "large").open("wb") as file:
         file.truncate(100 * CHUNK_BYTES)
     found = parts(bench, source)
