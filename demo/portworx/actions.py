@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from demo.cluster.controllers.loop import find, now
 from demo.portworx import activation
 from demo.portworx.crds import resource
-from demo.portworx.migrating import MIGRATIONS, OVER, SCHEDULE_NAME
+from demo.portworx.migrating import ADMIN_NAMESPACE, MIGRATIONS, OVER, SCHEDULE_NAME
 from demo.portworx.pace import CYCLE_SECONDS, RETRY_SECONDS, SCALE_DOWN_SECONDS
 from demo.portworx.pairing import PAIRS
 from demo.portworx.preparing import REPLICAS
@@ -192,6 +192,21 @@ def _scale(step: Step, remote: Remote, *, down: bool) -> None:
         else:
             continue
         remote.update(info, obj["metadata"]["namespace"], there)
+    _note_active(step, remote, not down)
+
+
+def _note_active(step: Step, remote: Remote, is_active: bool) -> None:
+    """Say in the other cluster's copies of schedules that bring these namespaces whether applications run there.
+
+    As updateApplicationActivatedInRelevantMigrationSchedules of libopenstorage/stork, pkg/action/drutils.go.
+    """
+    info = step.api.registry.named(SCHEDULES)
+    for namespace in sorted({*step.namespaces, ADMIN_NAMESPACE}):
+        for there in remote.list(info, namespace):
+            brought = there["spec"]["template"]["spec"].get("namespaces") or []
+            if is_static_copy(there) and set(brought) & set(step.namespaces):
+                status = {**(there.get("status") or {}), "applicationActivated": is_active}
+                remote.update(info, namespace, {**there, "status": status})
 
 
 async def _wait_for_volumes(step: Step) -> None:

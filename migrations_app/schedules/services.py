@@ -227,7 +227,8 @@ def _copy(connection: Connection, kind: Kind, namespace: str, name: str) -> Sche
     schedule = schedules.read(_found(connection, schedules.SCHEDULES, name, namespace, said))
     if not schedule.is_static_copy:
         message = _("ensure that `storkctl perform %(kind)s` is run in the cluster you want to %(kind)s to")
-        raise Refusal(message % {"kind": kind})
+        remedy = _("This schedule starts from that very cluster: ask on the pair that leads the other way.")
+        raise Refusal(f"{message % {'kind': kind}}. {remedy}")
     return schedule
 
 

@@ -74,6 +74,11 @@ def act(cluster: ClusterHandle, kind: str, schedule: str) -> Object:
     return ended
 
 
+def is_active(cluster: ClusterHandle, name: str) -> bool:
+    """Whether Stork says of a schedule's copy that the applications run there."""
+    return bool(hand.get(cluster, "migrationschedules", "cms", name)["status"]["applicationActivated"])
+
+
 def policy(cluster: ClusterHandle) -> None:
     body = {"apiVersion": f"{hand.STORK}/v1alpha1", "kind": "SchedulePolicy"}
     each = {**body, "metadata": {"name": "each-minute"}, "policy": {"interval": {"intervalMinutes": 1}}}
@@ -99,6 +104,7 @@ def test_applications_move_over_and_back(paired: Mapping[str, ClusterHandle]) ->
     assert done["status"]["summary"]["failoverSummary"] == [{"namespace": "cms", "status": "Successful", "reason": ""}]
     assert (replicas(prod), set(replicas(dev).values())) == (before, {0})
     assert hand.get(dev, "migrationschedules", "cms", "away")["spec"]["suspend"] is True
+    assert is_active(prod, "away")
     for claim in CLAIMS:
         assert not differences(dev.volume_path("cms", claim), prod.volume_path("cms", claim))
 
@@ -109,6 +115,7 @@ def test_applications_move_over_and_back(paired: Mapping[str, ClusterHandle]) ->
     back = act(dev, "failback", "home")
     assert back["status"]["status"] == "Successful", back["status"]
     assert (replicas(dev), set(replicas(prod).values())) == (before, {0})
+    assert (is_active(prod, "away"), is_active(dev, "home")) == (False, True)
     assert (dev.volume_path("cms", CLAIMS[1]) / "written-on-prod").read_text() == "since the failover"
 
 

@@ -128,6 +128,10 @@ def test_failing_over_needs_a_copy_and_the_way_back(pair: ClusterPair, by: Actor
         services.fail_over(pair, "cms", "nosuch", namespaces=[], by=by)
     with pytest.raises(Refusal, match="unable to find the reference MigrationSchedule nosuch"):
         services.fail_back(pair, "cms", "nosuch", namespaces=[], by=by)
+    services.add_schedule(pair, name="forth", namespace="cms", spec=SPEC, policy="default-migration-policy", by=by)
+    with pytest.raises(Refusal, match="the pair that leads the other way"):
+        services.fail_back(pair, "cms", "forth", namespaces=[], by=by)
+    services.remove(pair, "cms", "forth", by=by)
 
 
 def test_a_native_pair_has_no_schedules(pair: ClusterPair, by: Actor, client: Client) -> None:
