@@ -81,8 +81,6 @@ def _left_alone(error: backuplocation.OthersError, which: str) -> Outcome:
     message = said("{which} was made by others and holds something else. Nothing was overwritten.", which=which)
     if error.is_for_a_pair:
         remedy = said("Set the pair up and say that it is taken over, or choose another name in the pair's settings.")
-    else:
-        remedy = said(
-            "Give the ClusterPair another name in the pair's settings, or delete that object if nobody uses it."
-        )
-    return Outcome(State.FAILURE, message, remedy, cause=following.Cause.OTHERS)
+        return Outcome(State.FAILURE, message, remedy, cause=following.Cause.OTHERS)
+    remedy = said("Give the ClusterPair another name in the pair's settings, or delete that object if nobody uses it.")
+    return Outcome(State.FAILURE, message, remedy, cause=following.Cause.NAME_TAKEN)

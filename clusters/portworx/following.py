@@ -43,6 +43,7 @@ class Cause(StrEnum):
     KUBECONFIG = "unusable-kubeconfig"
     NO_STORK = "no-stork"
     OTHERS = "made-by-others"
+    NAME_TAKEN = "name-taken"
     OTHER = "other"
 
 

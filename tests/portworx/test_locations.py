@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from clusters import store_services
 from clusters.models import PairingJob
@@ -57,7 +58,8 @@ def test_a_secret_of_an_application_is_neither_overwritten_nor_taken_over(locate
     for given in ({}, {"take_over": True}):
         pairing = located.run(**given)
         step = located.step("credentials-source")
-        assert (step["state"], step["cause"]) == ("failure", "made-by-others")
+        # Nothing that could be taken over.
+        assert (step["state"], step["cause"]) == ("failure", "name-taken")
         assert f"Secret {PLACE[1]}/{PLACE[0]}" in step["message"]
         assert "another name" in step["remedy"]
         assert "canary" not in str(pairing.steps)
@@ -74,7 +76,9 @@ def test_what_storkctl_made_for_the_same_store_is_used_and_left_as_it_is(located
     assert [there(located.dev), there(located.dev, LOCATIONS)] == before
 
 
-def test_what_storkctl_made_for_another_store_is_written_anew_only_where_it_is_taken_over(located: Estate) -> None:
+def test_what_storkctl_made_for_another_store_is_written_anew_only_where_it_is_taken_over(
+    located: Estate, client: Client
+) -> None:
     by_storkctl(located, located.prod, path="another-bucket", more="x")
     before = there(located.prod)
     located.run()
@@ -82,6 +86,9 @@ def test_what_storkctl_made_for_another_store_is_written_anew_only_where_it_is_t
     assert (step["state"], step["cause"]) == ("failure", "made-by-others")
     assert "taken over" in step["remedy"]
     assert there(located.prod) == before
+    client.force_login(located.by.user)
+    page = client.get(f"/pairs/{located.pair.pk}/").content.decode()
+    assert 'name="take_over"' in page
     assert located.run(take_over=True).is_ready
     after = there(located.prod)
     assert after["metadata"]["uid"] == before["metadata"]["uid"]

@@ -178,5 +178,6 @@ def test_an_object_that_stork_could_not_apply_makes_a_partial_success(px: Estate
     failed = migration.resources.get(status=Status.FAILED)
     assert failed.kind == "Service"
     assert failed.reason.startswith("Error applying resource:")
-    assert str(failed) in migration.reason
+    # Each is a sentence of its own.
+    assert f"{failed}: {failed.reason}." in migration.reason
     assert len(migration.volumes.all()) == len(nine.CLAIMS)

@@ -61,7 +61,7 @@ def step(migration: Migration, lease: Lease) -> timedelta | None:
         waiting += check.not_ready(connection, [each for each in named if each not in wanted])
     if elapsed < LAST_EVENTS:
         return timedelta(seconds=SHORTEST_PAUSE)
-    refused = [f"{row}: {row.reason}" for row in migration.resources.exclude(status=Status.SUCCESSFUL)]
+    refused = [f"{row}: {row.reason.rstrip('.')}." for row in migration.resources.exclude(status=Status.SUCCESSFUL)]
     wrong = [*refused, *(str(each) for each in waiting)]
     if wrong:
         more = f" And {len(wrong) - NAMED} more." if len(wrong) > NAMED else ""
