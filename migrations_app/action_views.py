@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
@@ -13,6 +14,8 @@ from django.views.decorators.http import require_http_methods
 
 from audit.actor import Actor
 from migrations_app import services, way_back
+from migrations_app.pauses import services as pauses
+from migrations_app.pauses.fields import MOST_REASON
 from migrations_app.shown import shown_migrations
 from migrations_app.verifications import services as verifications
 from migrations_app.verifications.holding import foreseen
@@ -29,6 +32,30 @@ def migration_cancel(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         return _confirm(request, "migrations_app/migration_cancel.html", {"migration": migration})
     try:
         services.cancel(migration, remove=request.POST.get("remove") == "on", by=Actor.of(request))
+    except Refusal as refusal:
+        messages.error(request, str(refusal))
+    return redirect(migration)
+
+
+@require_http_methods(["GET", "POST"])
+def migration_pause(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Say what stands still and what does not, then pause."""
+    return _pause_or_resume(request, pk, pauses.pause, "migrations_app/migration_pause.html")
+
+
+@require_http_methods(["GET", "POST"])
+def migration_resume(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Say how it goes on, then resume."""
+    return _pause_or_resume(request, pk, pauses.resume, "migrations_app/migration_resume.html")
+
+
+def _pause_or_resume(request: HttpRequest, pk: uuid.UUID, ask: Callable[..., Any], template: str) -> HttpResponse:
+    migration = access.get(shown_migrations(), request.user, pk, Action.OPERATE)
+    if request.method == "GET":
+        context = {"migration": migration, "trouble": pauses.why_never(migration.pair), "most": MOST_REASON}
+        return _confirm(request, template, context)
+    try:
+        ask(migration, reason=request.POST.get("reason", ""), by=Actor.of(request))
     except Refusal as refusal:
         messages.error(request, str(refusal))
     return redirect(migration)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
+from django.db import transaction
 from django.db.models import Prefetch, QuerySet
 from django.http import Http404
 from django.utils.translation import gettext as _
@@ -25,6 +26,9 @@ from clusters.checked_api import SaidField
 from clusters.models import ClusterPair
 from migrations_app import events, idempotency, live, manifest, services
 from migrations_app.models import Migration, MigrationEvent, MigrationResource, MigrationVolume
+from migrations_app.pauses import services as pauses
+from migrations_app.pauses.api import NAMES as PAUSE_FIELDS
+from migrations_app.pauses.api import PauseActions, PausedSerializer
 from migrations_app.spec_api import NAMES as SPEC_FIELDS
 from migrations_app.spec_api import SpecSerializer, plain
 from migrations_app.summary import Summary, summaries_of, summary_of
@@ -34,7 +38,7 @@ from migrations_app.verifications.models import VolumeVerification
 from migrations_app.yaml_api import MEDIA_TYPE, YAMLParser, YAMLRenderer
 from teams import access
 from teams.access import Action
-from teams.api import StrictSerializer, TeamOwnedViewSet, VisibleField
+from teams.api import StrictSerializer, VisibleField
 from teams.refusals import Refusal
 
 
@@ -106,7 +110,7 @@ class MigrationListSerializer(serializers.ListSerializer[Any]):
         return super().to_representation(rows)
 
 
-class MigrationSerializer(SpecSerializer, serializers.ModelSerializer[Migration]):
+class MigrationSerializer(SpecSerializer, PausedSerializer, serializers.ModelSerializer[Migration]):
     pair = VisibleField(ClusterPair)
     name = serializers.CharField(
         required=False, allow_blank=True, max_length=63, help_text="Made from the first namespace if left out."
@@ -133,6 +137,7 @@ class MigrationSerializer(SpecSerializer, serializers.ModelSerializer[Migration]
             "created_by",
             "started_at",
             "finished_at",
+            *PAUSE_FIELDS,
             "cancel_requested_at",
             "rollback_requested_at",
             "rolled_back_at",
@@ -220,14 +225,15 @@ class MigrationFilter(FilterSet):
             "team": ["exact"],
             "pair": ["exact"],
             "created_at": ["gte", "lte"],
+            "paused_at": ["isnull"],
         }
 
 
-class MigrationViewSet(TeamOwnedViewSet):
+class MigrationViewSet(PauseActions):
     """Migrations of the caller's teams."""
 
     rows = (
-        Migration.objects.select_related("team", "created_by", "verification__requested_by")
+        Migration.objects.select_related("team", "created_by", "paused_by", "verification__requested_by")
         .defer("data_key", "verification__key")
         .prefetch_related(Prefetch("verification__volumes", VolumeVerification.objects.only("verification", "status")))
         .order_by("-created_at")
@@ -285,12 +291,15 @@ class MigrationViewSet(TeamOwnedViewSet):
     def apply(self, request: Request) -> Response:
         """Start the migration of a manifest, in YAML or JSON. 200 where it is there already as the manifest says."""
         given = manifest.read(request.data, request.user)
-        pair = given.pop("pair")
+        pair, paused = given.pop("pair"), given.pop("paused", None)
         serializer = self.get_serializer(data={**given, "pair": pair.pk})
         try:
             serializer.is_valid(raise_exception=True)
             values = plain({key: value for key, value in serializer.validated_data.items() if key != "pair"})
-            made, is_new = services.apply(pair.team, pair=pair, **values, by=Actor.of(request))
+            # Both or neither: what cannot be paused is not started for it.
+            with transaction.atomic():
+                made, is_new = services.apply(pair.team, pair=pair, **values, by=Actor.of(request))
+                made = pauses.apply(made, paused, by=Actor.of(request))
         except serializers.ValidationError as error:
             detail: Any = error.detail
             raise serializers.ValidationError(manifest.placed(detail)) from None

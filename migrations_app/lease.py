@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from django.db.models import Case, F, Q, Value, When
+from django.db.models import Case, DateTimeField, F, Q, Value, When
 from django.db.models.functions import Least
 from django.utils import timezone
 
@@ -37,19 +37,18 @@ class Lease:
             raise LeaseLostError(f"the lease of {self._said} was taken over")
 
     def release(self, *, next_look: timedelta | None, went_well: bool = False) -> None:
-        """Give the lease back and say when to look again; None means never (the migration is finished).
+        """Give the lease back and say when to look again; None means never (it is finished, or stands still).
 
         A look that went well leaves the time at which it did.
 
         Whoever asked for an earlier look meanwhile (somebody who cancels, the watcher) gets it.
         """
         wanted = None if next_look is None else timezone.now() + next_look
-        moment: Case | None = None
-        if wanted is not None:
-            moment = Case(
-                When(next_look_at=self._look_if_killed_at, then=Value(wanted)),
-                default=Least(F("next_look_at"), Value(wanted)),
-            )
+        moment = Case(
+            When(next_look_at=self._look_if_killed_at, then=Value(wanted)),
+            default=F("next_look_at") if wanted is None else Least(F("next_look_at"), Value(wanted)),
+            output_field=DateTimeField(),
+        )
         looked = {"looked_at": timezone.now()} if went_well else {}
         self._mine.update(lease_token=None, lease_expires_at=None, next_look_at=moment, **looked)
 

@@ -9,8 +9,9 @@
       namespaces: [cms]
       namespaceMapping: {cms: cms-blue}
 
-The fields of `spec` are those of `resources.spec.Spec` in camel case, and the pair by its name; what is left out has
-its default. What `document` gives, `read` takes back.
+`paused: true` lets it stand still, `paused: false` resumes it; without either that is left as it is.
+The other fields of `spec` are those of `resources.spec.Spec` in camel case, and the pair by its name; what is left
+out has its default. What `document` gives, `read` takes back.
 """
 
 from __future__ import annotations
@@ -57,6 +58,8 @@ def document(migration: Migration) -> dict[str, Any]:
                 spec[shown] = unlike
         elif given[name] != defaults[name]:
             spec[shown] = given[name]
+    if migration.is_paused:
+        spec["paused"] = True
     return {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": migration.name}, "spec": spec}
 
 
@@ -90,8 +93,12 @@ def read(given: Any, user: Any) -> dict[str, Any]:
 
 
 def _read_spec(spec: Mapping[str, Any], user: Any, errors: dict[str, Any]) -> dict[str, Any]:
-    _refuse_unknown(spec, ("pair", *SPEC), errors)
+    _refuse_unknown(spec, ("pair", "paused", *SPEC), errors)
     found: dict[str, Any] = {name: spec[shown] for shown, name in SPEC.items() if shown in spec}
+    if "paused" in spec:
+        found["paused"] = spec["paused"]
+        if not isinstance(spec["paused"], bool):
+            errors["paused"] = [_("This is true or false.")]
     if isinstance(selection := found.get("selection"), Mapping):
         _refuse_unknown(selection, SELECTION, errors.setdefault("selection", {}))
         found["selection"] = {name: selection[shown] for shown, name in SELECTION.items() if shown in selection}

@@ -15,6 +15,8 @@ from django.utils.translation import gettext_lazy as _
 from clusters.encryption import EncryptedTextField
 from clusters.models import ClusterPair
 from migrations_app.leased import Leased
+from migrations_app.pauses import times
+from migrations_app.pauses.fields import Pausable
 from migrations_app.resources import spec
 from migrations_app.resources.spec import Spec
 from teams.models import TeamOwned
@@ -66,7 +68,7 @@ class VolumeSnapshots(models.TextChoices):
 FINISHED = frozenset({Status.SUCCESSFUL, Status.PARTIAL_SUCCESS, Status.FAILED, Status.CANCELLED})
 
 
-class Migration(TeamOwned, Leased):
+class Migration(TeamOwned, Leased, Pausable):
     """One move of some namespaces over a pair. The row is the truth: stage, status, and when to look next."""
 
     name = models.CharField(_("name"), max_length=63, validators=[DNS_LABEL])
@@ -188,10 +190,17 @@ class Migration(TeamOwned, Leased):
         return last is not None and bool(last.is_under_way)
 
     def elapsed(self) -> timedelta | None:
-        """Time since the start, up to the end or to now; None before the start."""
+        """Time since the start, up to the end or to now, without pauses; None before the start."""
         if self.started_at is None:
             return None
-        return (self.finished_at or timezone.now()) - self.started_at
+        now = timezone.now()
+        paused = timedelta(seconds=times.paused_seconds(self, now))
+        return (self.finished_at or now) - self.started_at - paused
+
+    @property
+    def paused_seconds(self) -> float:
+        """For how long it has been paused since it began."""
+        return times.paused_seconds(self, timezone.now())
 
     def classes(self) -> dict[str, str]:
         """Source storage class to destination storage class, as this migration sees it."""
@@ -259,6 +268,7 @@ class MigrationVolume(models.Model):
     unkept = models.JSONField(_("not kept"), default=list, blank=True)
     started_at = models.DateTimeField(_("started"), null=True, blank=True)
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+    paused_seconds = models.FloatField(_("seconds that it was paused"), default=0.0, editable=False)
 
     class Meta:
         ordering = ["namespace", "claim"]

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from migrations_app import events, live
 from migrations_app.models import Migration, Stage, Status
+from migrations_app.pauses.ending import end_pause_meanwhile
 
 
 def enter(migration: Migration, stage: Stage, *, at: datetime | None = None) -> None:
@@ -46,6 +47,7 @@ def finish(migration: Migration, status: Status, reason: str, *, at: datetime | 
     if Stage.FINAL.value not in migration.stage_times:
         migration.stage_times = {**migration.stage_times, Stage.FINAL.value: now.isoformat()}
     with transaction.atomic():
+        end_pause_meanwhile(migration)
         migration.save(update_fields=["stage", "status", "reason", "finished_at", "started_at", "stage_times"])
         events.emit(migration, status.value, reason, warning=status in {Status.FAILED, Status.PARTIAL_SUCCESS})
         transaction.on_commit(lambda: live.state_changed(migration), robust=True)

@@ -3,6 +3,7 @@
 take the lease, or leave
 finished and cleaned up: nothing to do, unless a roll-back or a verification was asked for: its next step
 cancel asked for: the engine's next step of cancelling
+paused: the engine's next step of coming to rest, and then nothing until somebody resumes or cancels
 otherwise: the engine's next step (of cleaning up, where there is a verdict)
 give the lease back with the time of the next look
 """
@@ -16,7 +17,7 @@ from datetime import timedelta
 from audit import context
 from migrations_app import events, progress
 from migrations_app import lease as leases
-from migrations_app.engines import MigrationError, RetriableError, RollsBack, engine_for
+from migrations_app.engines import MigrationError, Pauses, RetriableError, RollsBack, engine_for
 from migrations_app.models import Migration, Status
 from migrations_app.verifications import steps as verifying
 
@@ -76,7 +77,8 @@ def _look(migration_id: uuid.UUID, lease: leases.Lease) -> timedelta | None:
         if migration.failed_looks:
             migration.failed_looks = 0
             migration.save(update_fields=["failed_looks"])
-            progress.going_on(migration)
+            if not migration.is_paused:
+                progress.going_on(migration)
     lease.release(next_look=next_look, went_well=went_well)
     return next_look
 
@@ -90,6 +92,8 @@ def _step(migration: Migration, lease: leases.Lease) -> timedelta | None:
             return verifying.step(migration, lease)
         if isinstance(engine, RollsBack):
             return engine.roll_back(migration, lease)
+    if migration.is_paused and isinstance(engine, Pauses):
+        return engine.pause(migration, lease)
     next_look = engine.step(migration, lease)
     # Somebody may have asked for a roll-back or a verification while it was cleaned up.
     asked = migration.is_rolling_back or migration.is_verifying
@@ -99,7 +103,7 @@ def _step(migration: Migration, lease: leases.Lease) -> timedelta | None:
 def _after_failed_look(migration: Migration, message: str) -> timedelta:
     failed = migration.failed_looks = migration.failed_looks + 1
     migration.save(update_fields=["failed_looks"])
-    if failed > MOST_FAILED_LOOKS and not migration.is_finished:
+    if failed > MOST_FAILED_LOOKS and not migration.is_finished and not migration.is_paused:
         progress.finish(migration, Status.FAILED, message)
         return timedelta(0)
     if not migration.is_finished:

@@ -17,6 +17,7 @@ from migrations_app import choices as choosing
 from migrations_app import events, live
 from migrations_app.engines import MigrationError, Plan, RetriableError, RollsBack, Undoing, engine_for
 from migrations_app.models import FINISHED, Migration, Status
+from migrations_app.pauses.ending import end_pause
 from migrations_app.resources.spec import Spec
 from teams.models import Team
 from teams.refusals import Conflict, Refusal
@@ -140,7 +141,9 @@ def cancel(migration: Migration, *, remove: bool = True, by: Actor) -> Migration
         if migration.cancel_requested_at is None:
             migration.cancel_requested_at = migration.next_look_at = timezone.now()
             migration.remove_when_cancelled = remove
-            migration.save(update_fields=["cancel_requested_at", "next_look_at", "remove_when_cancelled"])
+            # One that is paused is cancelled as it stands.
+            changed = end_pause(migration)
+            migration.save(update_fields=["cancel_requested_at", "next_look_at", "remove_when_cancelled", *changed])
             record(by, "migration.cancel", migration, after={"remove": remove})
             events.emit(migration, "Cancelling", f"Cancellation was asked for by {by.name}", warning=True)
             transaction.on_commit(lambda: live.state_changed(migration))

@@ -16,6 +16,7 @@ def shown_migrations() -> Any:
         "pair__object_store",
         "pair__portworx",
         "created_by",
+        "paused_by",
         "verification",
     ).defer(
         "data_key",

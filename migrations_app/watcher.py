@@ -83,6 +83,7 @@ def _movers() -> set[Key]:
         status=Status.IN_PROGRESS,
         migration__stage=Stage.VOLUMES,
         migration__status=Status.IN_PROGRESS,
+        migration__paused_at=None,
         migration__pair__engine=Engine.NATIVE,
     ).values_list("pk", flat=True)
     directions: tuple[Direction, Direction] = ("push", "pull")
@@ -127,11 +128,13 @@ def _bring_up_to_date(volume_pk: int, direction: Direction, progress: dict[str, 
     volume = MigrationVolume.objects.select_related("migration__pair__source", "migration__pair__destination").get(
         pk=volume_pk
     )
-    if volume.status != Status.IN_PROGRESS:
+    if volume.status != Status.IN_PROGRESS or volume.migration.is_paused:
         return False
     measuring.note(volume, direction, progress, timezone.now())
     values = {field: getattr(volume, field) for field in measuring.FIELDS[direction]}
-    # Only while it is under way: the verdict's own numbers must not be overwritten by a late line.
-    if MigrationVolume.objects.filter(pk=volume_pk, status=Status.IN_PROGRESS).update(**values):
+    # Only while it is under way: the verdict's own numbers must not be overwritten by a late line, and while it is
+    # paused nothing moves on the page.
+    under_way = MigrationVolume.objects.filter(pk=volume_pk, status=Status.IN_PROGRESS, migration__paused_at=None)
+    if under_way.update(**values):
         live.state_changed(volume.migration, volumes=[volume])
     return True

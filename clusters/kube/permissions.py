@@ -26,7 +26,7 @@ READ = ("get", "list")
 WRITE = ("get", "list", "create", "patch", "delete")
 
 MOVER = (
-    Need(("get", "list", "create", "delete"), "jobs.batch", said("run the mover beside the data")),
+    Need(("get", "list", "create", "patch", "delete"), "jobs.batch", said("run the mover beside the data")),
     Need(("get", "list"), "pods", said("follow the mover, and find which pod uses a volume")),
     Need(("get",), "pods", said("read the mover's progress"), subresource="log"),
     Need(("get", "create", "delete"), "secrets", said("hand the mover its credentials, and take them back")),

@@ -18,12 +18,14 @@ from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import pgettext_lazy
 
 from audit.models import Entry
-from clusters.models import Health
+from clusters.models import ClusterPair, Health
 from clusters.translation import translated
 from kubemotion_web.templatetags.icons import PATHS
 from migrations_app import services
 from migrations_app.events import FoldedEvent
 from migrations_app.models import Migration, MigrationVolume, Stage, Status
+from migrations_app.pauses import services as pauses
+from migrations_app.pauses.times import paused_in
 from migrations_app.plans.models import PlanStatus
 from migrations_app.verifications import services as verifications
 from migrations_app.verifications.models import Verdict, VolumeVerification
@@ -80,6 +82,18 @@ def may_be_rolled_back(migration: Migration) -> bool:
 
 
 @register.filter
+def may_be_paused(migration: Migration) -> bool:
+    """Whether a pause can be asked for."""
+    return pauses.may_be_paused(migration)
+
+
+@register.filter
+def why_no_pause(pair: ClusterPair) -> str:
+    """Why migrations over the pair cannot be paused; empty where they can."""
+    return pauses.why_never(pair)
+
+
+@register.filter
 def may_be_verified(migration: Migration) -> bool:
     """Whether its volumes can be read anew and compared."""
     return verifications.may_be_verified(migration)
@@ -107,10 +121,19 @@ def state(value: Any, count: int | None = None) -> SafeString:
 
 @register.simple_tag
 def migration_state(migration: Migration) -> SafeString:
-    """The status of a migration, which is 'Cancelling' between the request and its end."""
+    """The status of a migration, which is 'Cancelling' between the request and its end, and may be paused."""
     if migration.is_cancelling:
         return label(_("Cancelling"), "pf-m-orange", "running")
+    if migration.is_paused:
+        return paused_state(migration)
     return state(migration.status)
+
+
+@register.simple_tag
+def paused_state(migration: Migration) -> SafeString:
+    """That it is paused, or is coming to rest."""
+    word = _("Paused") if migration.stands_still_at else _("Pausing")
+    return label(word, "pf-m-purple", "pause")
 
 
 def label(word: Any, colour: str, icon_name: str) -> SafeString:
@@ -185,15 +208,15 @@ def duration(value: timedelta | float | None) -> str:
 
 @register.filter
 def elapsed(migration: Migration) -> SafeString:
-    """Time since the start, ticking while the migration is under way."""
+    """Time since the start without pauses, ticking while the migration is under way."""
     since = migration.elapsed()
     if since is None:
         return mark_safe('<span class="kmw-none">–</span>')
-    if migration.is_finished or migration.started_at is None:
+    if migration.is_finished or migration.is_paused or migration.started_at is None:
         return format_html('<span class="kmw-number">{}</span>', duration(since))
     return format_html(
         '<time class="kmw-number" datetime="{}" data-elapsed>{}</time>',
-        migration.started_at.isoformat(timespec="milliseconds"),
+        (timezone.now() - since).isoformat(timespec="milliseconds"),
         duration(since),
     )
 
@@ -230,16 +253,19 @@ RULE_STAGES = frozenset({Stage.PRE_EXEC_RULE, Stage.POST_EXEC_RULE})
 def stages(migration: Migration) -> list[dict[str, Any]]:
     """The timeline: each stage with its look (done, current, waiting, skipped, failed, warning), start and length.
 
+    Lengths are without pauses.
+
     The rule stages pass without work while no rule exists; the timeline says so.
     """
     starts = {name: parse_datetime(at) for name, at in migration.stage_times.items()}
-    now = migration.finished_at or timezone.now()
+    now = migration.finished_at or migration.paused_at or timezone.now()
     rows: list[dict[str, Any]] = []
     order = list(Stage)
     for number, stage in enumerate(order):
         start = starts.get(stage.value)
         later = [at for following in order[number + 1 :] if (at := starts.get(following.value))]
         end = min(later) if later else now
+        paused = timedelta(seconds=paused_in(migration, stage))
         no_rule = stage in RULE_STAGES and _passed(migration, order[number + 1 :], starts)
         rows.append(
             {
@@ -247,7 +273,9 @@ def stages(migration: Migration) -> list[dict[str, Any]]:
                 "label": stage.label,
                 "look": "skipped" if no_rule else _look(migration, stage, start is not None),
                 "start": start,
-                "length": end - start if start else None,
+                "length": end - start - paused if start else None,
+                # From when a clock counts that pauses do not move.
+                "ticks_from": start + paused if start else None,
                 "no_rule": no_rule,
             }
         )

@@ -130,6 +130,20 @@ class RollsBack(Protocol):
 
 
 @runtime_checkable
+class Pauses(Protocol):
+    """An engine that can stop what runs in the clusters, and go on with it later where it was.
+
+    Going on is part of `MigrationEngine.step`, for a migration that is `to_be_resumed`.
+    """
+
+    def pause(self, migration: Migration, lease: Lease) -> timedelta | None:
+        """Take the next step of coming to rest; when to look again, or None when nothing of it runs any more.
+
+        Raises RetriableError, never MigrationError: a migration does not fail because it is paused.
+        """
+
+
+@runtime_checkable
 class ForeseesObjects(Protocol):
     """An engine that applies the objects itself can say of each what would become of it. Nothing is changed.
 

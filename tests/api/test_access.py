@@ -155,6 +155,9 @@ RULES = [
     Rule("GET", "/migrations/{migration}/", None, VIEW),
     Rule("DELETE", "/migrations/{finished}/", None, gone(OPERATE)),
     Rule("POST", "/migrations/{migration}/cancel/", {}, OPERATE),
+    Rule("POST", "/migrations/{migration}/pause/", {"reason": "maintenance"}, OPERATE),
+    Rule("POST", "/migrations/{migration}/resume/", {}, OPERATE),
+    Rule("POST", "/migrations/{finished}/pause/", {}, conflicting(OPERATE)),
     # Another migration onto the same namespace is under way.
     Rule("POST", "/migrations/{finished}/roll-back/", None, refused(OPERATE, 409)),
     Rule("GET", "/migrations/{finished}/roll-back/", None, refused(OPERATE, 409)),

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from demo.run import Demo
 from tests.factories import PASSWORD
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,6 +95,20 @@ def browser() -> Iterator[Browser]:
         )
         yield launched
         launched.close()
+
+
+@pytest.fixture
+def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Demo]:
+    """The whole demo, in which a volume takes some seconds."""
+    # Slow enough that there is something to watch, however fast the machine is.
+    monkeypatch.setenv("KUBEMOTION_MOVER_BYTES_PER_SECOND", "20000000")
+    running = Demo(tmp_path, port=0, megabytes=200, say=print)
+    try:
+        running.start()
+        running.tree.keep_up()
+        yield running
+    finally:
+        running.stop()
 
 
 def sign_in(page: Page, address: str, name: str = "alice") -> None:

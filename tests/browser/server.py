@@ -21,7 +21,9 @@ from daphne.endpoints import build_endpoint_description_strings  # noqa: E402
 from daphne.server import Server  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.core.management import call_command  # noqa: E402
+from django.utils import timezone  # noqa: E402
 
+from clusters.models import ClusterPair  # noqa: E402
 from kubemotion_web.asgi import application  # noqa: E402
 from migrations_app import events, live, progress  # noqa: E402
 from migrations_app.models import Migration, MigrationResource, Stage, Status  # noqa: E402
@@ -90,13 +92,26 @@ def finish(status: str, reason: str) -> dict[str, Any]:
     return {}
 
 
+def stand_still() -> dict[str, Any]:
+    """Nothing of a paused migration runs any more."""
+    Migration.objects.filter(paused_at__isnull=False).update(stands_still_at=timezone.now(), next_look_at=None)
+    live.state_changed(migration(), volumes=migration().volumes.all())
+    return {}
+
+
+def engine(name: str) -> dict[str, Any]:
+    """The pair is of another engine."""
+    ClusterPair.objects.update(engine=name)
+    return {}
+
+
 def plan(status: str, done: int) -> dict[str, Any]:
     """Set how far the plan is, as a worker would."""
     MigrationPlan.objects.update(status=status, step=PlanStep.OBJECTS, objects_done=done)
     return {}
 
 
-DOINGS = {each.__name__: each for each in (emit, lose, pull, resource, flood, enter, finish, plan)}
+DOINGS = {each.__name__: each for each in (emit, lose, pull, resource, flood, enter, finish, stand_still, engine, plan)}
 
 
 def serve_requests() -> None:

@@ -182,3 +182,29 @@ def test_a_finished_migration_is_verified_from_its_page_and_the_verification_sto
     dialog.get_by_role("button", name="Stop the verification").click()
     expect(section).to_contain_text("Is being stopped")
     assert not page.complaints  # type: ignore[attr-defined]
+
+
+def test_a_migration_is_paused_and_resumed_from_its_page(page: Page, server: Server) -> None:
+    opened(page, server)
+    page.get_by_role("link", name="Pause", exact=True).click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("no further step begins")
+    dialog.get_by_label("Reason").fill("the network is needed")
+    dialog.get_by_role("button", name="Pause", exact=True).click()
+    facts = page.locator("#migration-facts")
+    expect(facts).to_contain_text("Pause asked for by alice")
+    expect(facts).to_contain_text("the network is needed")
+    expect(page.locator("#connection")).to_have_attribute("data-state", "connected")
+    server.do("stand_still")
+    expect(facts).to_contain_text("Paused by alice")
+    expect(page.locator("#announcement")).to_contain_text("Paused")
+    expect(page.locator("#volume-rows tr", has_text="px-mysql-pvc")).to_contain_text("Paused")
+    expect(page.locator("time[data-elapsed]")).to_have_count(0)
+    expect(page.get_by_role("link", name="Cancel")).to_be_visible()
+    page.get_by_role("link", name="Resume", exact=True).click()
+    expect(dialog).to_contain_text("goes on where it was")
+    dialog.get_by_role("button", name="Resume", exact=True).click()
+    expect(page.get_by_role("link", name="Pause", exact=True)).to_be_visible()
+    expect(facts).not_to_contain_text("Paused")
+    expect(facts).to_contain_text("In progress")
+    assert not page.complaints  # type: ignore[attr-defined]

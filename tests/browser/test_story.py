@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import Browser, expect
 
@@ -18,19 +15,6 @@ KEEP_BARS = """() => {
     const keep = () => window.bars.push(...[...rows.querySelectorAll('progress')].map(bar => bar.value));
     new MutationObserver(keep).observe(rows, {childList: true, subtree: true});
 }"""
-
-
-@pytest.fixture
-def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Demo]:
-    # Slow enough that there is something to watch, however fast the machine is.
-    monkeypatch.setenv("KUBEMOTION_MOVER_BYTES_PER_SECOND", "20000000")
-    running = Demo(tmp_path, port=0, megabytes=200, say=print)
-    try:
-        running.start()
-        running.tree.keep_up()
-        yield running
-    finally:
-        running.stop()
 
 
 @pytest.mark.slow

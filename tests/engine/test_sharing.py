@@ -12,6 +12,7 @@ import pytest
 from demo.trees import differences
 from migrations_app.engines.native.sharing import MOST_IN_ONE, Company
 from migrations_app.models import Migration, MigrationVolume, Status
+from migrations_app.pauses import services as pauses
 from migrations_app.verifications import services as verifications
 from migrations_app.verifications.models import Verdict, VolumeVerification
 from tests.engine.conftest import Estate, eventually, told
@@ -103,6 +104,26 @@ def test_volumes_that_one_pod_can_hold_share_a_job_and_arrive(estate: Estate, sm
         assert volume.source_digest == volume.destination_digest != ""
         assert volume.percent == 100
         assert volume.bytes_pulled == volume.bytes_pushed == volume.bytes_total == 1000 * len(f"of {volume.claim}\n")
+    assert estate.leftovers() == []
+
+
+def test_shared_jobs_are_paused_and_go_on(estate: Estate, small: list[str]) -> None:
+    estate.s3.faults.latency = 0.3
+    migration = estate.drive(estate.start(namespaces=[NAMESPACE]), until=moving)
+    pauses.pause(migration, by=estate.by)
+    migration = estate.drive(migration, until=lambda migration: migration.stands_still_at is not None)
+    found = [job for side in ("dev", "prod") for job in estate.objects(side, "jobs.batch", NAMESPACE).values()]
+    assert len(found) == 6
+    assert all(job["spec"]["suspend"] or job["status"].get("succeeded") for job in found)
+    pods = [pod for side in ("dev", "prod") for pod in estate.objects(side, "pods", NAMESPACE).values()]
+    movers = [pod for pod in pods if pod["metadata"]["name"].startswith("kubemotion-")]
+    assert {pod["status"]["phase"] for pod in movers} <= {"Succeeded"}
+    estate.s3.faults.latency = 0
+    pauses.resume(migration, by=estate.by)
+    migration = estate.drive(migration)
+    assert migration.status == Status.SUCCESSFUL, told(migration)
+    for name in small:
+        assert differences(path_of(estate, "dev", name), path_of(estate, "prod", name)) == []
     assert estate.leftovers() == []
 
 

@@ -15,6 +15,7 @@ from django.utils import translation
 from migrations_app import services
 from migrations_app.engines.native import keys
 from migrations_app.models import Migration, Status
+from migrations_app.pauses import services as pauses
 from tests.engine.conftest import CLAIMS, Estate, eventually, told
 
 Object = dict[str, Any]
@@ -115,6 +116,34 @@ def test_keys_are_renewed_while_the_movers_work(scoped: Estate, monkeypatch: pyt
         if job["status"].get("failed")
     ]
     assert failed == [], "it went on without a restart"
+    migration = scoped.drive(migration)
+    assert migration.status == Status.SUCCESSFUL, told(migration)
+    assert scoped.different_files() == []
+
+
+def test_keys_that_were_over_during_a_pause_are_new_before_the_movers_go_on(
+    scoped: Estate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scoped.s3.faults.latency = 0.2
+    migration = scoped.drive(scoped.start(), until=moving)
+    pauses.pause(migration, by=scoped.by)
+    migration = scoped.drive(migration, until=lambda migration: migration.stands_still_at is not None)
+    before = {side: given(scoped, side) for side in ("dev", "prod")}
+    scoped.s3.faults.latency = 0
+    # An hour and more has passed.
+    scoped.s3.sessions.end_all()
+    monkeypatch.setattr(keys, "RENEW_WITHIN", 2 * keys.LIFETIME)
+    scoped.s3.faults.without_sts = True
+    pauses.resume(migration, by=scoped.by)
+    migration = scoped.drive(migration, until=lambda migration: migration.failed_looks > 0)
+    jobs = [job for side in ("dev", "prod") for job in scoped.objects(side, "jobs.batch").values()]
+    waiting = [job for job in jobs if not job["status"].get("succeeded")]
+    assert waiting
+    assert all(job["spec"]["suspend"] for job in waiting), "none begins with keys that are over"
+    scoped.s3.faults.without_sts = False
+    migration = scoped.drive(migration, until=lambda migration: not migration.to_be_resumed)
+    after = {side: given(scoped, side) for side in ("dev", "prod")}
+    assert all(after[side][name] != before[side][name] for side in before for name in before[side])
     migration = scoped.drive(migration)
     assert migration.status == Status.SUCCESSFUL, told(migration)
     assert scoped.different_files() == []

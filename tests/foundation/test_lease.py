@@ -50,3 +50,19 @@ def test_due_migrations_are_those_whose_look_has_come_and_that_nobody_holds(migr
     assert leases.due() == []
     Migration.objects.update(next_look_at=timezone.now())
     assert leases.due() == [migration.pk]
+
+
+def test_who_asks_for_a_look_during_the_last_one_gets_it(migration: Migration) -> None:
+    """Somebody resumes a migration while the look that has brought it to rest is about to end."""
+    with leases.taken(migration.pk) as lease:
+        assert lease is not None
+        asked = timezone.now()
+        Migration.objects.filter(pk=migration.pk).update(next_look_at=asked)
+        lease.release(next_look=None)
+    migration.refresh_from_db()
+    assert (migration.lease_token, migration.next_look_at) == (None, asked)
+    with leases.taken(migration.pk) as lease:
+        assert lease is not None
+        lease.release(next_look=None)
+    migration.refresh_from_db()
+    assert migration.next_look_at is None

@@ -135,6 +135,8 @@ TABLE: dict[str, list[Ask]] = {
     "migration-resources": [Ask(VIEW_REDIRECT, "migration")],
     "migration-events": [Ask(VIEW, "migration")],
     "migration-cancel": [Ask(OPERATE, "migration"), Ask(OPERATE_POST, "migration", "post")],
+    "migration-pause": [Ask(OPERATE, "migration"), Ask(OPERATE_POST, "migration", "post")],
+    "migration-resume": [Ask(OPERATE, "migration"), Ask(OPERATE_POST, "migration", "post")],
     "migration-roll-back": [Ask(OPERATE, "migration"), Ask(OPERATE_POST, "migration", "post")],
     "migration-verify": [Ask(OPERATE, "migration"), Ask(OPERATE_POST, "migration", "post")],
     "migration-remove": [Ask(OPERATE, "migration"), Ask(OPERATE_POST, "migration", "post")],

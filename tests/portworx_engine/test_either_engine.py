@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import html
+import random
 import re
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +19,7 @@ from django.utils import timezone
 from clusters.models import Engine
 from migrations_app import events, reconcile, services
 from migrations_app import lease as leases
+from migrations_app.engines import sides
 from migrations_app.models import Migration, Stage, Status
 from teams.models import ApiToken
 from tests.engine.conftest import Estate, told
@@ -41,10 +44,53 @@ def api(estate: Estate, path: str) -> Any:
     return answer.json()
 
 
+def ask(estate: Estate, migration: Migration, what: str, **body: Any) -> Any:
+    """What the API answers to a verb of the migration."""
+    token = ApiToken.issue(estate.by.user, "test")[1]
+    path = f"/api/v1/migrations/{migration.pk}/{what}/"
+    return Client().post(path, body, "application/json", headers={"Authorization": f"Bearer {token}"})
+
+
 def page(estate: Estate, migration: Migration) -> str:
     client = Client()
     client.force_login(estate.by.user)
     return client.get(migration.get_absolute_url()).content.decode()
+
+
+PACK = 8 << 20
+# What else there is in both volumes, which is small, or mostly nothing.
+REST = 8 << 20
+
+
+@pytest.fixture
+def large(either: Estate) -> Iterator[int]:
+    """The first claim gets a file of so many bytes, of which nothing can be left out on the wire."""
+    size = 64 << 20
+    file = either.dev.volume_path("cms", nine.CLAIMS[0]) / "large.bin"
+    file.write_bytes(random.Random(7).randbytes(size))
+    yield size
+    file.unlink()
+
+
+def packs(estate: Estate, migration: Migration) -> tuple[int, int]:
+    """How many packs of the migration are in the bucket, and of how many bytes."""
+    pages = estate.store().get_paginator("list_objects_v2").paginate(Bucket=estate.s3.bucket)
+    found = [each for page in pages for each in page.get("Contents", ()) if f"{migration.pk}/" in each["Key"]]
+    sizes = [each["Size"] for each in found if "/packs/" in each["Key"]]
+    return len(sizes), sum(sizes)
+
+
+def movers_of(estate: Estate, resource: str) -> list[Any]:
+    """The movers' objects on both sides."""
+    found = [each for side in ("dev", "prod") for each in estate.objects(side, resource).values()]
+    return [each for each in found if each["metadata"]["name"].startswith("kubemotion-")]
+
+
+def running(estate: Estate) -> list[str]:
+    """The movers' pods that have not ended, or are still to go."""
+    pods = movers_of(estate, "pods")
+    left = [pod for pod in pods if pod["status"].get("phase") != "Succeeded" or "deletionTimestamp" in pod["metadata"]]
+    return [pod["metadata"]["name"] for pod in left]
 
 
 def volumes_move(migration: Migration) -> bool:
@@ -89,6 +135,93 @@ class TestEitherEngine:
         assert not either.objects("dev", "migrations.stork.libopenstorage.org", "kube-system")
         assert not migration.volumes.filter(status=Status.IN_PROGRESS).exists()
         assert "Cancelled" in page(either, migration)
+
+    def test_a_pause_stands_still_and_goes_on_where_it_was_or_is_refused(
+        self, either: Estate, settings: Any, large: int
+    ) -> None:
+        """In the middle of a volume that takes seconds; a worker that comes anew leaves what is paused alone."""
+        settings.MOVER_BYTES_PER_SECOND, settings.MOVER_WORKERS = 3_000_000, 1
+        migration = either.start()
+        if either.pair.engine == Engine.PORTWORX:
+            self._pause_is_refused(either, migration)
+            return
+        migration = either.drive(migration, until=lambda migration: packs(either, migration)[0] >= 4)
+        answer = ask(either, migration, "pause", reason="the network is needed")
+        assert answer.status_code == 200, answer.content
+        paused_at = answer.json()["paused_at"]
+        assert "Pausing" in page(either, migration)
+        migration = either.drive(migration, until=lambda migration: migration.stands_still_at is not None)
+        transferred = packs(either, migration)[1]
+        assert transferred < large
+        assert running(either) == []
+        held = [job for job in movers_of(either, "jobs.batch") if not job["status"].get("succeeded")]
+        assert len(held) >= 2
+        assert all(job["spec"]["suspend"] for job in held)
+        shown = page(either, migration)
+        assert "Paused by alice" in shown
+        assert "the network is needed" in shown
+        assert "Nothing of it runs any more" in shown
+
+        # A worker that comes anew finds nothing due, and does nothing where it is told to look.
+        sides._kept.clear()
+        assert migration.pk not in leases.due()
+        assert ask(either, migration, "pause", reason="again").json()["paused_at"] == paused_at
+        reconcile.reconcile(migration.pk)
+        Migration.objects.filter(pk=migration.pk).update(next_look_at=timezone.now())
+        reconcile.reconcile(migration.pk)
+        migration = Migration.objects.get(pk=migration.pk)
+        assert (migration.next_look_at, migration.status) == (None, Status.IN_PROGRESS)
+        assert packs(either, migration)[1] == transferred
+        assert running(either) == []
+        assert {each.rate for each in migration.volumes.filter(status=Status.IN_PROGRESS)} == {None}
+
+        answer = ask(either, migration, "resume")
+        assert (answer.status_code, answer.json()["paused_at"]) == (200, None), answer.content
+        assert ask(either, migration, "resume").status_code == 200
+        arrived = either.drive(migration, until=lambda m: not m.volumes.exclude(status=Status.SUCCESSFUL).exists())
+        # What was on its way is sent again, a pack of the one worker.
+        assert packs(either, arrived)[1] <= large + REST + PACK
+        migration = either.drive(migration)
+        assert migration.status == Status.SUCCESSFUL, told(migration)
+        assert not either.different_files()
+        told_of = list(
+            migration.events.filter(reason__in=["Pausing", "Paused", "Resumed"]).values_list("reason", flat=True)
+        )
+        assert told_of == ["Pausing", "Paused", "Resumed"], told(migration)
+        warnings = migration.events.filter(type="Warning").exclude(reason="Preflight")
+        assert not warnings.exists(), told(migration)
+        assert ask(either, migration, "pause").status_code == 409
+        assert "is finished" in ask(either, migration, "resume").json()["detail"]
+
+    @staticmethod
+    def _pause_is_refused(either: Estate, migration: Migration) -> None:
+        migration = either.drive(migration, until=volumes_move)
+        for verb in ("pause", "resume"):
+            answer = ask(either, migration, verb)
+            assert (answer.status_code, answer["Content-Type"]) == (409, "application/problem+json")
+            assert answer.json()["detail"].startswith("Stork has no pause. Cancel this migration and start it again")
+        shown = page(either, migration)
+        assert answer.json()["detail"] in html.unescape(shown)
+        assert f"{migration.pk}/pause/" not in shown
+        migration = either.drive(migration)
+        assert migration.status == Status.SUCCESSFUL, told(migration)
+        assert not migration.is_paused
+
+    @pytest.mark.parametrize("moment", ["asked", "still"])
+    def test_a_paused_migration_can_be_cancelled(self, either: Estate, moment: str) -> None:
+        if either.pair.engine == Engine.PORTWORX:
+            pytest.skip("it is never paused")
+        either.s3.faults.latency = 0.1
+        migration = either.drive(either.start(), until=volumes_move)
+        assert ask(either, migration, "pause").status_code == 200
+        if moment == "still":
+            migration = either.drive(migration, until=lambda migration: migration.stands_still_at is not None)
+        services.cancel(migration, by=either.by)
+        assert "Cancelling" in page(either, migration)
+        migration = either.drive(migration)
+        assert (migration.status, migration.is_paused) == (Status.CANCELLED, False), told(migration)
+        assert packs(either, migration) == (0, 0)
+        assert not [name for name in either.leftovers() if migration.pk.hex[:8] in name]
 
     @pytest.mark.parametrize("renewals", [1, 2, 3, 5, 8])
     def test_a_worker_may_be_killed_before_any_write(

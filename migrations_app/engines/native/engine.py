@@ -13,6 +13,7 @@ from migrations_app.engines import MigrationError, Plan, RetriableError
 from migrations_app.engines.native import (
     applications,
     cleanup,
+    pausing,
     planning,
     survey,
     undoing,
@@ -48,6 +49,8 @@ class NativeEngine:
     def step(self, migration: Migration, lease: Lease) -> timedelta | None:
         if migration.is_finished:
             return cleanup.step(migration, lease)
+        if migration.to_be_resumed:
+            pausing.resume(migration, lease)
         if migration.stage == Stage.INITIAL:
             progress.enter(migration, Stage.INITIAL)
             survey.begin(migration, lease)
@@ -65,6 +68,9 @@ class NativeEngine:
             lease.renew()
             progress.enter(migration, stage)
         return AT_ONCE
+
+    def pause(self, migration: Migration, lease: Lease) -> timedelta | None:
+        return pausing.pause(migration, lease)
 
     def cancel(self, migration: Migration, lease: Lease) -> timedelta | None:
         try:

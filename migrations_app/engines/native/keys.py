@@ -68,6 +68,16 @@ def renew_if_due(migration: Migration, lease: Lease, volumes: list[MigrationVolu
             events.emit(migration, "KeysNotRenewed", trouble, warning=True)
 
 
+def renew_before_resuming(migration: Migration, lease: Lease, volumes: list[MigrationVolume]) -> None:
+    """Renew what is over or will be before long, before the movers begin again. Raises as a Side's, LeaseLostError."""
+    looked_at = timezone.now()
+    for direction in DIRECTIONS:
+        _renew(direction, migration, lease, volumes)
+    lease.renew()
+    migration.keys_looked_at = looked_at
+    migration.save(update_fields=["keys_looked_at"])
+
+
 def _renew(direction: Direction, migration: Migration, lease: Lease, volumes: list[MigrationVolume]) -> None:
     by_pk = {str(volume.pk): volume for volume in volumes if volume.status == Status.IN_PROGRESS}
     selector = f"{manifests.MIGRATION_LABEL}={migration.pk},{KEYS_LABEL}={direction}"

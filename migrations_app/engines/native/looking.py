@@ -27,6 +27,7 @@ FRESH = timedelta(seconds=2.5)
 LOG_LINES = 20
 WARNING_LINES = 2000
 MOST_WARNINGS = 20
+HELD = "its mover goes on when the cluster has room for it."
 STORE_WAITING = "store-waiting"
 STORK_SUCCESS = "Migration successful for volume"
 
@@ -89,6 +90,8 @@ class _Look:
             return ""
         if mover.has_succeeded:
             return self._take_result()
+        if mover.is_held:
+            return "" if self.migration.is_paused else HELD
         if mover.is_running:
             return self._measure() if measure else ""
         said = movers.why_not_running(self.connection, mover)
@@ -97,7 +100,7 @@ class _Look:
         elif said:
             # A Job without its Secret: we were stopped between the two.
             movers.ensure(self.connection, self.direction, self.migration, volume, self.around)
-        if volume.started_at and timezone.now() - volume.started_at > STARTING and not mover.failed_pods:
+        if mover.began and timezone.now() - mover.began > STARTING and not mover.failed_pods:
             _fail(volume, f"The {self.direction} mover did not start: {said or 'no reason is given'}", self.notes)
             return ""
         return f"the mover cannot run: {said}" if said and not mover.failed_pods else said
@@ -183,7 +186,8 @@ def _conclude(volume: MigrationVolume, waits: str, notes: Notes) -> None:
     volume.status, volume.reason, volume.finished_at = Status.SUCCESSFUL, STORK_SUCCESS, timezone.now()
     volume.eta_seconds = None
     if volume.started_at and volume.bytes_total is not None:
-        volume.rate = volume.bytes_total / max(0.001, (volume.finished_at - volume.started_at).total_seconds())
+        seconds = (volume.finished_at - volume.started_at).total_seconds() - volume.paused_seconds
+        volume.rate = volume.bytes_total / max(0.001, seconds)
     notes.change(volume)
     notes.event(volume, Status.SUCCESSFUL.value, f"Volume {volume.volume} migrated successfully")
     size = to_text(volume.bytes_total or 0)

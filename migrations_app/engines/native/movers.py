@@ -13,7 +13,7 @@ from typing import Any
 
 from clusters.kube import errors
 from clusters.kube.connection import Connection
-from migrations_app.engines.native import keys, manifests, pod_options
+from migrations_app.engines.native import holding, keys, manifests, pod_options
 from migrations_app.engines.native.privileges import Direction, Power
 from migrations_app.engines.native.settling import Surroundings
 from migrations_app.models import Migration, MigrationVolume
@@ -25,6 +25,8 @@ JOB_UID = "batch.kubernetes.io/controller-uid"
 SECOND = 1.0
 # What has been there this long and does not run has a reason that people want to know.
 JOB_PATIENCE, POD_PATIENCE = 5 * SECOND, 10 * SECOND
+# The mover's exit code when it was asked to stop.
+STOPPED = 143
 ORDINARY_WAITS = {"", "ContainerCreating", "PodInitializing"}
 
 
@@ -64,6 +66,21 @@ class Mover:
     @property
     def is_running(self) -> bool:
         return self.pod is not None and _state(self.pod, self.container, "running") is not None
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a pause of ours holds its Job."""
+        return self.job is not None and holding.is_held(self.job)
+
+    @property
+    def began(self) -> datetime | None:
+        """When the cluster last began with its Job, which a resumed one does anew; None where it has yet to."""
+        job = self.job or {"metadata": {}}
+        status = job.get("status") or {}
+        if self._condition("Suspended") and not job["spec"].get("suspend"):
+            return None
+        began = status.get("startTime") or job["metadata"].get("creationTimestamp")
+        return datetime.fromisoformat(began) if began else None
 
     def result(self) -> Object | None:
         """What the mover said at its successful end; None where nobody kept it."""
@@ -211,6 +228,9 @@ def _exit_code(pod: Object, container: str) -> int | None:
 
 def _has_failed(pod: Object, container: str) -> bool:
     """Whether the container has; one that is not told of shares the fate of its pod, which may have been evicted."""
+    if "deletionTimestamp" in pod["metadata"] and _exit_code(pod, container) == STOPPED:
+        # It was asked to stop, by a pause or a drained node, and did.
+        return False
     return bool(_exit_code(pod, container)) or phase_of(pod) == "Failed"
 
 

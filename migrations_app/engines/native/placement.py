@@ -202,6 +202,16 @@ class Room:
             self.on_nodes[node] += 1
 
 
+def node_of(spec: Object) -> str:
+    """The node beside whose pod the mover of this spec has to run, as `beside` has it; else empty."""
+    affinity = ((spec.get("affinity") or {}).get("nodeAffinity") or {}).get(REQUIRED) or {}
+    for term in affinity.get("nodeSelectorTerms") or ():
+        for each in term.get("matchFields") or ():
+            if each.get("key") == "metadata.name" and len(each.get("values") or ()) == 1:
+                return str(each["values"][0])
+    return ""
+
+
 def room(pods: Iterable[Object], *, busy: int, nodes: int | None, per_cluster: int, per_node: int) -> Room:
     """The room that is left beside `busy` volumes, whose movers' pods are `pods`; `nodes` is None where not known."""
     on_nodes = Counter(name for pod in pods if (name := pod["spec"].get("nodeName")))

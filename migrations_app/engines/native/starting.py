@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 
 from django.conf import settings
 from django.utils import timezone
@@ -165,9 +166,10 @@ def _ensure_claim(migration: Migration, volume: MigrationVolume) -> None:
         places.ensure_claim(connection, migration, volume)
 
 
-def room_on(side: Side) -> Room:
+def room_on(side: Side, *, held: Collection[str] = ()) -> Room:
     """What the side's cluster has room for, beside the movers of all migrations that move there now.
 
+    Those of paused migrations take no room, nor do the Jobs named as `held`, which are yet to be resumed.
     Two workers that look in the same moment may go a little beyond it: it is there for the cluster's comfort.
     """
     cluster = side.cluster
@@ -175,6 +177,7 @@ def room_on(side: Side) -> Room:
         MigrationVolume.objects.exclude(push_job="")
         .filter(status__in=[Status.PENDING, Status.IN_PROGRESS])
         .exclude(migration__status__in=FINISHED)
+        .exclude(migration__stands_still_at__isnull=False)
         .select_related("migration")
     )
     reading, writing = busy.filter(migration__pair__source=cluster), busy.filter(migration__pair__destination=cluster)
@@ -190,6 +193,7 @@ def room_on(side: Side) -> Room:
         if cluster_id == cluster.pk
     ]
     namespaces |= set(read_anew)
+    jobs = {each.push_job for each in reading} | {each.pull_job for each in writing}
     with side.asked() as connection:
         pods = [
             pod
@@ -199,7 +203,7 @@ def room_on(side: Side) -> Room:
         ]
         return placement.room(
             pods,
-            busy=len({each.push_job for each in reading} | {each.pull_job for each in writing}) + len(read_anew),
+            busy=len(jobs.difference(held)) + len(read_anew),
             nodes=placement.usable_nodes(connection),
             per_cluster=settings.MOVERS_PER_CLUSTER,
             per_node=settings.MOVERS_PER_NODE,

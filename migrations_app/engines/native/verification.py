@@ -12,6 +12,7 @@ from migrations_app.engines.native.undoing import stub_of
 from migrations_app.engines.sides import destination_of
 from migrations_app.lease import Lease
 from migrations_app.models import Migration, Stage, Status
+from migrations_app.pauses.times import paused_in
 from migrations_app.resources import check
 from migrations_app.resources.quantities import to_text
 
@@ -30,7 +31,7 @@ def step(migration: Migration, lease: Lease) -> timedelta | None:
     refused = [row for row in rows if row.status != Status.SUCCESSFUL]
     present = [stub_of(row) for row in rows if row.status == Status.SUCCESSFUL and row.action != "purged"]
     began = datetime.fromisoformat(migration.stage_times[Stage.FINAL.value])
-    elapsed = timezone.now() - began
+    elapsed = timezone.now() - began - timedelta(seconds=paused_in(migration, Stage.FINAL))
     with destination_of(migration.pair).asked() as connection:
         # An empty claim may wait for its first pod, which need not be started.
         filled = {(volume.destination_namespace, volume.claim) for volume in migration.volumes.all()}

@@ -78,6 +78,11 @@ def undo_needs(context: Context) -> list[Need]:
     return list(dict.fromkeys(found))
 
 
+def pause_needs(context: Context, namespaces: Iterable[str]) -> list[Need]:
+    """What suspending the movers' Jobs has to be allowed."""
+    return [Need(name, "jobs.batch", "patch") for name in namespaces] if context.spec.include_volumes else []
+
+
 def _is_in(obj: Object, namespace: str) -> bool:
     return (obj["metadata"].get("namespace") or "") == namespace
 
@@ -89,21 +94,26 @@ def _names(facts: Facts, kinds: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def of_source(context: Context) -> Iterator[Result]:
-    yield from _judged(context.source, source_needs(context), [], frozenset())
+    pause = pause_needs(context, context.spec.namespaces)
+    yield from _judged(context.source, source_needs(context), [], pause, frozenset())
 
 
 def of_destination(context: Context) -> Iterator[Result]:
     absent = frozenset(context.namespaces) - context.existing
-    yield from _judged(context.destination, destination_needs(context), undo_needs(context), absent)
+    pause = pause_needs(context, context.namespaces)
+    yield from _judged(context.destination, destination_needs(context), undo_needs(context), pause, absent)
 
 
-def _judged(facts: Facts, needs: list[Need], undo: list[Need], absent: frozenset[str]) -> Iterator[Result]:
+def _judged(
+    facts: Facts, needs: list[Need], undo: list[Need], pause: list[Need], absent: frozenset[str]
+) -> Iterator[Result]:
     access = Access(facts)
     missing = access.missing(needs)
     # To make a namespace is worth naming by itself: the engine does.
     without_undo = access.missing(undo) if not missing else []
-    every = list(dict.fromkeys([*needs, *undo]))
-    if not missing and not without_undo:
+    without_pause = access.missing(pause) if not missing else []
+    every = list(dict.fromkeys([*needs, *undo, *pause]))
+    if not missing and not without_undo and not without_pause:
         yield PERMISSIONS.passed(
             said("The account of the {side} may do all that this migration needs.", side=facts),
             command=_least(facts, every, access.user(), frozenset()),
@@ -113,6 +123,7 @@ def _judged(facts: Facts, needs: list[Need], undo: list[Need], absent: frozenset
     for found, make, why in (
         (missing, PERMISSIONS.failure, said("The migration would stop there, or objects would be refused.")),
         (without_undo, PERMISSIONS.warning, said("A cancelled migration could not take back what it had made.")),
+        (without_pause, PERMISSIONS.warning, said("The migration could not be paused.")),
     ):
         for namespace in dict.fromkeys(each.namespace for each in found):
             verbs = [str(each) for each in found if each.namespace == namespace]
