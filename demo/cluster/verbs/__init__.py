@@ -1,0 +1,1 @@
+"""What is done with objects: a function for each verb."""
