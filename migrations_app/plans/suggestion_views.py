@@ -41,7 +41,7 @@ def plan_suggestions(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         "page": Paginator(suggesting.shown(plan, state), SUGGESTIONS_PER_PAGE).get_page(request.GET.get("page")),
         "may_operate_here": access.may(request.user, Action.OPERATE, plan.team),
     }
-    return render(request, "plans/suggestion_page.html", context)
+    return render(request, "migrations_app/plans/suggestion_page.html", context)
 
 
 def _said(request: HttpRequest, plan: MigrationPlan) -> HttpResponse:

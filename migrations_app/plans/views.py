@@ -44,7 +44,7 @@ def _plans() -> Any:
 def plan_list(request: HttpRequest) -> HttpResponse:
     plans = access.visible(_plans(), request.user).defer("claims", "checks")
     page = Paginator(plans, PLANS_PER_PAGE).get_page(request.GET.get("page"))
-    return render(request, "plans/plan_list.html", {"page": page})
+    return render(request, "migrations_app/plans/plan_list.html", {"page": page})
 
 
 @require_GET
@@ -73,7 +73,7 @@ def plan_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         context["suggestions"] = suggesting.shown(plan, SuggestionState.OPEN)[:SUGGESTIONS_SHOWN]
     if resource := request.GET.get("resource", ""):
         context |= {"open": resource, "rows": _rows(request, plan, filters, resource)}
-    return render(request, "plans/plan_detail.html", context)
+    return render(request, "migrations_app/plans/plan_detail.html", context)
 
 
 def _head(request: HttpRequest, plan: MigrationPlan) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def _rows(request: HttpRequest, plan: MigrationPlan, filters: Filters, resource:
 def plan_progress(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """The fragment that shows how far the plan is; the whole page again once it is made."""
     plan = access.get(_plans(), request.user, pk)
-    response = render(request, "plans/progress.html", {"plan": plan})
+    response = render(request, "migrations_app/plans/progress.html", {"plan": plan})
     if plan.is_settled:
         response["HX-Refresh"] = "true"
     return response
@@ -120,7 +120,7 @@ def plan_kind(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         "rows": _rows(request, plan, filters, resource),
         "may_operate_here": access.may(request.user, Action.OPERATE, plan.team),
     }
-    return render(request, "plans/rows.html", context)
+    return render(request, "migrations_app/plans/rows.html", context)
 
 
 @require_POST
@@ -150,7 +150,7 @@ def plan_choose(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     }
     if "shown" in given:
         context |= {"open": resource, "rows": _rows(request, plan, filters, resource)}
-    return render(request, "plans/chosen.html", context)
+    return render(request, "migrations_app/plans/chosen.html", context)
 
 
 def _choose_rows(plan: MigrationPlan, given: QueryDict, by: Actor) -> MigrationPlan:
@@ -190,7 +190,7 @@ def plan_object(request: HttpRequest, pk: uuid.UUID, row: int) -> HttpResponse:
         "lacks": reading.lacking(found.plan, of=[found.pk]) if found.included else [],
         "may_operate_here": access.may(request.user, Action.OPERATE, found.plan.team),
     }
-    return _framed(request, "plans/object.html", context)
+    return _framed(request, "migrations_app/plans/object.html", context)
 
 
 @require_GET
@@ -202,12 +202,12 @@ def plan_object_yaml(request: HttpRequest, pk: uuid.UUID, row: int) -> HttpRespo
         context["texts"] = contents.texts(found)
     except Refusal as refusal:
         context["trouble"] = str(refusal)
-    return _framed(request, "plans/object_yaml.html", context)
+    return _framed(request, "migrations_app/plans/object_yaml.html", context)
 
 
 def _framed(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
     in_dialog = bool(request.headers.get("HX-Request"))
-    context["frame"] = "ui/dialog.html" if in_dialog else "plans/object_page.html"
+    context["frame"] = "ui/dialog.html" if in_dialog else "migrations_app/plans/object_page.html"
     return render(request, template, context)
 
 
@@ -260,7 +260,7 @@ def plan_remove(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     plan = access.get(_plans(), request.user, pk, Action.OPERATE)
     if request.method == "GET":
         frame = "ui/dialog.html" if request.headers.get("HX-Request") else "ui/question.html"
-        return render(request, "plans/plan_remove.html", {"plan": plan, "frame": frame})
+        return render(request, "migrations_app/plans/plan_remove.html", {"plan": plan, "frame": frame})
     try:
         services.remove(plan, by=Actor.of(request))
     except Refusal as refusal:

@@ -40,14 +40,14 @@ def _clusters(request: HttpRequest) -> Any:
 def transformation_list(request: HttpRequest) -> HttpResponse:
     found = TransformationFilter(request.GET, queryset=access.visible(_rows(), request.user))
     page = Paginator(found.qs, ROWS_PER_PAGE).get_page(request.GET.get("page"))
-    return render(request, "transformations/transformation_list.html", {"filter": found, "page": page})
+    return render(request, "migrations_app/transformations/transformation_list.html", {"filter": found, "page": page})
 
 
 @require_GET
 def transformation_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     row = access.get(_rows(), request.user, pk)
     context = {"object": row, "may_change": access.may(request.user, Action.OPERATE, row.team)}
-    return render(request, "transformations/transformation_detail.html", context)
+    return render(request, "migrations_app/transformations/transformation_detail.html", context)
 
 
 @require_http_methods(["GET", "POST"])
@@ -88,7 +88,9 @@ def transformation_edit(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 
 def _form(request: HttpRequest, form: TransformationForm) -> HttpResponse:
     context = {"form": form, "object": form.instance, "clusters": _clusters(request)}
-    return render(request, "transformations/transformation_form.html", context, status=422 if form.errors else 200)
+    return render(
+        request, "migrations_app/transformations/transformation_form.html", context, status=422 if form.errors else 200
+    )
 
 
 @require_POST
@@ -111,7 +113,7 @@ def transformation_preview(request: HttpRequest) -> HttpResponse:
                 )
     except Refusal as refusal:
         context["refusal"] = str(refusal)
-    return render(request, "transformations/preview.html", context)
+    return render(request, "migrations_app/transformations/preview.html", context)
 
 
 @require_http_methods(["GET", "POST"])
@@ -119,7 +121,9 @@ def transformation_remove(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     row = access.get(_rows(), request.user, pk, Action.OPERATE)
     if request.method == "GET":
         frame = "ui/dialog.html" if request.headers.get("HX-Request") else "ui/question.html"
-        return render(request, "transformations/transformation_remove.html", {"object": row, "frame": frame})
+        return render(
+            request, "migrations_app/transformations/transformation_remove.html", {"object": row, "frame": frame}
+        )
     name = str(row)
     services.remove(row, by=Actor.of(request))
     messages.success(request, _("%(name)s is removed.") % {"name": name})

@@ -53,17 +53,7 @@ async def replace(api: ClusterAPI, exchange: Exchange, user: User, target: Targe
     body["metadata"] = {**(body.get("metadata") or {}), "name": target.name}
     if info.namespaced:
         body["metadata"]["namespace"] = target.namespace
-    done = writes.update(
-        api,
-        _storage_info(api, info),
-        conversions.stored(info, body),
-        subresource=target.subresource or None,
-        user=user.name,
-        manager=manager(exchange),
-        dry_run=is_dry_run(exchange),
-        warnings=warnings,
-    )
-    await send_object(exchange, info, 200, done, warnings)
+    await _update(api, exchange, user, target, body, warnings)
 
 
 async def patch(api: ClusterAPI, exchange: Exchange, user: User, target: Target) -> None:
@@ -84,17 +74,7 @@ async def patch(api: ClusterAPI, exchange: Exchange, user: User, target: Target)
         return
     decoding.check_body(info, changed, target.namespace, target.name)
     changed, warnings = decoding.decode_strictly(info, changed, exchange.first("fieldValidation", "Warn"))
-    done = writes.update(
-        api,
-        _storage_info(api, info),
-        conversions.stored(info, changed),
-        subresource=target.subresource or None,
-        user=user.name,
-        manager=manager(exchange),
-        dry_run=is_dry_run(exchange),
-        warnings=warnings,
-    )
-    await send_object(exchange, info, 200, done, warnings)
+    await _update(api, exchange, user, target, changed, warnings)
 
 
 async def _apply(api: ClusterAPI, exchange: Exchange, user: User, target: Target) -> None:
@@ -137,6 +117,23 @@ async def _apply(api: ClusterAPI, exchange: Exchange, user: User, target: Target
     )
     warnings += _pod_security(api, info, done)
     await send_object(exchange, info, 201 if created else 200, done, warnings)
+
+
+async def _update(
+    api: ClusterAPI, exchange: Exchange, user: User, target: Target, body: Object, warnings: list[str]
+) -> None:
+    """Write what is to stand there, and answer with what came of it."""
+    done = writes.update(
+        api,
+        _storage_info(api, target.info),
+        conversions.stored(target.info, body),
+        subresource=target.subresource or None,
+        user=user.name,
+        manager=manager(exchange),
+        dry_run=is_dry_run(exchange),
+        warnings=warnings,
+    )
+    await send_object(exchange, target.info, 200, done, warnings)
 
 
 async def _rescale(api: ClusterAPI, exchange: Exchange, info: ResourceInfo, old: Object, replicas: int) -> None:
