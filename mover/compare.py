@@ -6,33 +6,28 @@ The digest that comes out is that of the tree on disk, but for what this process
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import os
-import stat
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from mover import privileges
 from mover.contents import Contents
 from mover.crypto import VolumeKeys
 from mover.destination import Destination
 from mover.digest import TreeDigest
-from mover.entries import DEVICE, DIRECTORY, FILE, HARD_LINK, Entry, join, readable
+from mover.entries import DIRECTORY, FILE, HARD_LINK, Entry, join, readable, weight
 from mover.errors import IntegrityError
+from mover.findings import Findings
+from mover.inorder import InOrder
 from mover.journal import JournalReader, whole_entries
 from mover.links import LinkTable
-from mover.metadata import could_not_be_kept, differing, same_thing
+from mover.matching import Matcher
+from mover.metadata import same_thing
 from mover.objectstore import ObjectStore
 from mover.report import Reporter
 from mover.settings import Settings
-from mover.tree import Volume, apply_metadata
-from mover.trouble import Trouble
-
-_LOOK_AHEAD = 256
-_MOST_DIFFERENCES = 20
+from mover.tree import Volume
 
 
 class Comparison:
@@ -71,6 +66,8 @@ class _Folder:
     path: bytes
     wanted: Entry
     names: Iterator[bytes]
+    # Where it was opened up to look inside, the mode that it had.
+    mode: int | None
     upcoming: bytes | None = None
 
     def advance(self) -> bytes | None:
@@ -96,51 +93,51 @@ class _Pass:
         self._reporter = comparison._reporter
         self._counters = self._reporter.counters
         self._label = comparison._settings.volume
-        self._workers = comparison._settings.workers
         self._destination = Destination(self._volume, self._label)
         self._reader = JournalReader(comparison._store, self._keys, run, self._label)
         self._repairs = differences is None
-        self._differences: list[str] = [] if differences is None else differences
+        self._findings = Findings(self._reporter, self._label, differences)
         self._before_root = before_root
         self._repair_root = repair_root
         # What this pull or an earlier one restored may be opened up for a moment to look into it.
         own = self._repairs or repair_root
         self._contents = Contents(self._volume, self._keys, self._counters, self._label, own=own)
-        self._unkept = Trouble()
-        # Devices that this process may not make; further names of theirs cannot be made either.
-        self._not_made: set[bytes] = set()
+        self._matcher = Matcher(
+            self._destination, self._contents, self._findings, repairs=self._repairs, own=repair_root
+        )
         self._digest = TreeDigest(self._keys)
         self._links = LinkTable()
         self._folders: list[_Folder] = []
         # How deep the walk is in a directory that is not there; it is told of once, not name by name.
         self._absent = 0
-        self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="read")
-        self._pending: deque[Callable[[], None]] = deque()
+        self._in_order = InOrder(comparison._settings.workers)
 
     def run(self) -> dict[str, Any]:
         try:
             records = (record for segment in self._reader.segments() for record in segment)
             for entry in whole_entries(records):
-                if len(self._differences) >= _MOST_DIFFERENCES:
+                if self._findings.are_enough:
                     break
                 if entry is None:
                     self._leave()
                 else:
                     self._enter(entry)
-            self._differs_in_nothing()
+            self._in_order.drain()
         finally:
-            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._in_order.close()
             self._links.close()
+            for folder in reversed(self._folders):
+                self._close(folder)
         return self._outcome()
 
     def _outcome(self) -> dict[str, Any]:
         close = self._reader.close
-        if close is None and not self._differences:
+        if close is None and not self._findings:
             raise IntegrityError(
                 f"The journal of volume {self._label} ends before its closing record. Push again.", code="journal-open"
             )
         digest = self._digest.finish()
-        if close is not None and not self._differences and digest != close["digest"]:
+        if close is not None and not self._findings and digest != close["digest"]:
             raise IntegrityError(
                 f"The digest of volume {self._label} is {digest}, and the push says {close['digest']}. "
                 "Do not use the volume.",
@@ -150,7 +147,7 @@ class _Pass:
             "digest": digest,
             "bytes": self._digest.bytes,
             "files": self._digest.files,
-            "unkept": self._unkept.listed(),
+            "unkept": self._findings.unkept(),
             "changed": close["changed"] if close else [],
         }
 
@@ -170,42 +167,49 @@ class _Pass:
             return
         if wanted.kind == FILE:
             self._volume.expect(wanted.size, self._label)
-        actual = self._actual(path)
+        actual = self._matcher.actual(path)
         if actual is None or not same_thing(actual[0], wanted):
-            if not self._make(path, wanted):
+            if not self._matcher.make(path, wanted):
+                if path in self._matcher.not_made:
+                    self._then(lambda: self._digest.add(wanted))
                 return
-            actual = self._actual(path)
+            actual = self._matcher.actual(path)
         if actual is None:
-            self._differ(path, "is missing")
+            self._findings.differ(path, "is missing")
             return
         entry, status = actual
         if status.st_nlink > 1 and wanted.kind != DIRECTORY:
             other = self._links.first(status.st_dev, status.st_ino, path)
             if other is not None:
-                self._differ(path, f"is the same file as {readable(other)}")
+                self._findings.differ(path, f"is the same file as {readable(other)}")
                 return
         if wanted.kind == DIRECTORY:
-            self._enter_directory(path, wanted)
+            self._enter_directory(path, wanted, status)
             return
         if wanted.kind == FILE and entry.size != wanted.size:
-            self._differ(path, f"has {entry.size} bytes instead of {wanted.size}")
+            self._findings.differ(path, f"has {entry.size} bytes instead of {wanted.size}")
             return
-        entry = self._settle(path, entry, wanted)
+        entry = self._matcher.settle(path, entry, wanted)
         self._count()
         if wanted.kind != FILE:
-            self._then(lambda: self._digest.add(entry))
+            self._then(lambda: self._digest.add(entry), weight(entry))
         elif self._repairs:
             entry.content = wanted.content
             self._digest.add(entry)
         else:
-            self._check_content(path, entry, wanted)
+            reading = functools.partial(self._contents.digest, path, wanted.size)
+            take = functools.partial(self._take_content, path, entry, wanted)
+            self._in_order.read(reading, take, wanted.size + weight(entry))
 
-    def _enter_directory(self, path: bytes, wanted: Entry) -> None:
+    def _enter_directory(self, path: bytes, wanted: Entry, status: os.stat_result) -> None:
+        mode = None
         if self._repairs:
             self._destination.make_directory(path)
+        else:
+            mode = self._contents.open_folder(path, status)
         # What a directory's own metadata ends up as is known when it is left, and is either this or an error.
         self._then(lambda: self._digest.add(wanted))
-        folder = _Folder(path, wanted, self._volume.names(path))
+        folder = _Folder(path, wanted, self._matcher.names(path), mode)
         folder.advance()
         self._folders.append(folder)
 
@@ -216,19 +220,28 @@ class _Pass:
         folder = self._folders.pop()
         while (name := folder.advance()) is not None:
             self._too_much(join(folder.path, name))
+        if folder.mode is not None:
+            self._in_order.drain()
+            self._close(folder)
         if not self._folders:
             if self._before_root is not None:
                 self._before_root()
-            if self._repair_root and self._differs_in_nothing():
-                with self._volume.reach(b"") as reached:
-                    apply_metadata(reached, folder.wanted)
-        actual = self._actual(folder.path)
+            if self._repair_root:
+                self._in_order.drain()
+                if not self._findings:
+                    self._matcher.repair_own(folder.wanted)
+        actual = self._matcher.actual(folder.path)
         if actual is None:
-            self._differ(folder.path, "is missing")
+            self._findings.differ(folder.path, "is missing")
         else:
             actual[0].name = folder.wanted.name
-            self._settle(folder.path, actual[0], folder.wanted)
+            self._matcher.settle(folder.path, actual[0], folder.wanted)
         self._then(self._digest.leave)
+
+    def _close(self, folder: _Folder) -> None:
+        """Give a directory the mode back that it had before this walk looked inside."""
+        if folder.mode is not None:
+            self._contents.set_mode(folder.path, folder.mode)
 
     def _advance_to(self, name: bytes) -> bytes:
         folder = self._folders[-1]
@@ -243,118 +256,32 @@ class _Pass:
         if self._repairs:
             self._destination.remove(path)
         else:
-            self._differ(path, "is not in the source")
-
-    def _actual(self, path: bytes) -> tuple[Entry, os.stat_result] | None:
-        try:
-            status = self._volume.status(path)
-            if status.st_mode & stat.S_IRUSR:
-                entry = self._volume.describe(path, status)
-            else:
-                with self._contents.opened_up(path, status):
-                    entry = self._volume.describe(path, status)
-        except FileNotFoundError:
-            return None
-        return (entry, status) if entry is not None else None
-
-    def _make(self, path: bytes, wanted: Entry) -> bool:
-        """Make what is not there, but for files; False when the walk cannot go on with it."""
-        if self._repairs and wanted.kind == DIRECTORY:
-            self._destination.make_directory(path)
-            return True
-        if self._repairs and wanted.kind != FILE and self._destination.make_special(path, wanted):
-            return True
-        if wanted.kind == DEVICE and (self._repairs or not privileges.has(privileges.MKNOD)):
-            self._not_made.add(path)
-            self._could_not_keep("device", path)
-            self._then(lambda: self._digest.add(wanted))
-            return False
-        self._differ(path, "is missing or something else")
-        return False
+            self._findings.differ(path, "is not in the source")
 
     def _hard_link(self, path: bytes, wanted: Entry) -> None:
-        def same() -> bool:
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                one, other = self._volume.status(path), self._volume.status(wanted.target)
-                return (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
-            return False
-
-        if wanted.target in self._not_made:
-            self._could_not_keep("device", path)
-            self._then(lambda: self._digest.add(wanted))
+        if wanted.target in self._matcher.not_made:
+            self._findings.could_not_keep("device", path)
+        elif self._matcher.is_linked(path, wanted.target):
+            self._count()
+        else:
+            self._findings.differ(path, f"is not the same file as {readable(wanted.target)}")
             return
-        if not same() and self._repairs:
-            self._destination.make_hard_link(path, wanted.target)
-        if not same():
-            self._differ(path, f"is not the same file as {readable(wanted.target)}")
-            return
-        self._count()
         self._then(lambda: self._digest.add(wanted))
 
-    def _settle(self, path: bytes, actual: Entry, wanted: Entry) -> Entry:
-        """The entry for the digest: what is on disk, with what cannot be kept there taken from the journal."""
-        found = differing(actual, wanted)
-        if not found:
-            return actual
-        if self._repairs:
-            with self._volume.reach(path) as reached:
-                apply_metadata(reached, wanted)
-            again = self._actual(path)
-            if again is None:
-                self._differ(path, "is missing")
-                return wanted
-            found = differing(again[0], wanted)
-            unkept = found
-        else:
-            with self._volume.reach(path) as reached:
-                unkept = [what for what in found if could_not_be_kept(what, actual, wanted, reached)]
-        for what in unkept:
-            self._could_not_keep(what, path)
-        for what in found:
-            if what not in unkept:
-                self._differ(path, f"has another {what}")
-        return replace(wanted)
-
-    def _check_content(self, path: bytes, entry: Entry, wanted: Entry) -> None:
-        reading = self._pool.submit(self._contents.digest, path, wanted.size)
-
-        def compare() -> None:
-            entry.content = reading.result()
-            if entry.content != wanted.content:
-                self._differ(path, "has other content")
-            self._digest.add(entry)
-
-        self._then(compare)
+    def _take_content(self, path: bytes, entry: Entry, wanted: Entry, content: bytes) -> None:
+        entry.content = content
+        if content != wanted.content:
+            self._findings.differ(path, "has other content")
+        self._digest.add(entry)
 
     def _count(self) -> None:
         # While a restored tree is completed, its files are already counted.
         if not self._repairs:
             self._counters.add(files_done=1)
 
-    def _then(self, step: Callable[[], None]) -> None:
+    def _then(self, step: Callable[[], None], weighs: int = 0) -> None:
         """Run `step` in canonical order, after the contents that are still being read."""
         if self._repairs:
             step()
-            return
-        self._pending.append(step)
-        if len(self._pending) > _LOOK_AHEAD:
-            self._pending.popleft()()
-
-    def _could_not_keep(self, what: str, path: bytes) -> None:
-        self._unkept.add(what, path)
-        self._reporter.unkept(what, readable(path))
-
-    def _differs_in_nothing(self) -> bool:
-        """Whether all that was looked at until now is as it should be, with the contents that are still being read."""
-        while self._pending:
-            self._pending.popleft()()
-        return not self._differences
-
-    def _differ(self, path: bytes, how: str) -> None:
-        if self._repairs:
-            raise IntegrityError(
-                f"{readable(path)} on volume {self._label} {how}, after it was restored. Something else works on the "
-                "destination volume: stop it, and start again.",
-                code="destination-differs",
-            )
-        self._differences.append(f"{readable(path)} {how}")
+        else:
+            self._in_order.then(step, weighs)

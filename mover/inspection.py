@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import base64
 import errno
+import functools
 import os
 import stat
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Collection
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Collection
 from typing import Any
 
 from blake3 import blake3
@@ -27,8 +26,9 @@ from mover.contents import read_content
 from mover.crypto import VolumeKeys
 from mover.device import NAME, volume_at
 from mover.digest import TreeDigest, encoded
-from mover.entries import DEVICE, DIRECTORY, FILE, HARD_LINK, SYMLINK, Entry, readable
+from mover.entries import DEVICE, DIRECTORY, FILE, HARD_LINK, SYMLINK, Entry, readable, weight
 from mover.errors import DestinationRefused, SourceUnreadable
+from mover.inorder import InOrder
 from mover.links import LinkTable
 from mover.pull import require_directory
 from mover.ranges import MOST_OF_A_DEVICE, MOST_OF_A_FILE, Parts
@@ -43,7 +43,6 @@ BUCKETS = 4096
 # So many to a line: container runtimes cut lines beyond 16 KiB.
 _PER_LINE = 1024
 _WIDTH = 8
-_LOOK_AHEAD = 256
 _GONE = frozenset({errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.ENOTDIR, errno.ESTALE})
 
 
@@ -77,8 +76,7 @@ class _Inspection:
         self._trouble = Trouble()
         volume.tell_unread = self._leave_attributes
         self._links = LinkTable()
-        self._pool = ThreadPoolExecutor(settings.workers, thread_name_prefix="read")
-        self._pending: deque[Callable[[], None]] = deque()
+        self._in_order = InOrder(settings.workers)
 
     def run(self) -> dict[str, Any]:
         began = time.monotonic()
@@ -88,11 +86,10 @@ class _Inspection:
         counting.start()
         try:
             self._walk()
-            while self._pending:
-                self._pending.popleft()()
+            self._in_order.drain()
         finally:
             stop_counting.set()
-            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._in_order.close()
             self._links.close()
         if not self._only:
             self._say_buckets()
@@ -109,16 +106,16 @@ class _Inspection:
     def _walk(self) -> None:
         for step in walk(self._volume, self._links, self._skip, self._label):
             if step is None:
-                self._then(self._digest.leave)
+                self._in_order.then(self._digest.leave)
                 continue
             path, parts, status, entry = step
             if self._only and self._bucket_of(path) not in self._only:
                 continue
             if entry is None:
-                reading = self._pool.submit(self._file, path, parts[-1], status)
-                self._then(lambda path=path, reading=reading: self._take(path, reading))  # type: ignore[misc]
+                reading = functools.partial(self._file, path, parts[-1], status)
+                self._in_order.read(reading, functools.partial(self._take, path), status.st_size)
             elif entry.kind != DEVICE or "device" not in self._leave_out:
-                self._then(lambda path=path, entry=entry: self._add(path, entry))  # type: ignore[misc]
+                self._in_order.then(functools.partial(self._add, path, entry), weight(entry))
 
     def _skip(self, what: str, path: bytes) -> None:
         # Sockets are never carried, so they make no difference.
@@ -129,14 +126,7 @@ class _Inspection:
         if any(name.partition(".")[0] not in self._spaces for name, _ in unread):
             self._trouble.add("xattr-unread", path)
 
-    def _then(self, step: Callable[[], None]) -> None:
-        """Run `step` in canonical order, after the files that are still being read."""
-        self._pending.append(step)
-        if len(self._pending) > _LOOK_AHEAD:
-            self._pending.popleft()()
-
-    def _take(self, path: bytes, reading: Future[tuple[Entry, Parts | None] | None]) -> None:
-        read = reading.result()
+    def _take(self, path: bytes, read: tuple[Entry, Parts | None] | None) -> None:
         if read is None:
             self._trouble.add("vanished", path)
             return

@@ -188,3 +188,46 @@ def test_sockets_are_told_of_however_many_names_they_have(bench: Bench, source: 
     assert pushed["unkept"] == [{"what": "socket", "count": 2, "example": "socket"}]
     bench.run("pull", destination)
     assert os.listdir(destination) == []
+
+
+@pytest.mark.parametrize("mode", [0, 0o100, 0o300, 0o600], ids=oct)
+def test_folders_that_their_owner_may_not_look_into_are_restored_and_recognized(
+    bench: Bench, source: Path, volume: Path, mode: int
+) -> None:
+    (source / "closed" / "inner").mkdir(parents=True)
+    (source / "closed" / "file").write_bytes(b"x")
+    (source / "closed" / "inner" / "file").write_bytes(b"y")
+    os.chmod(source / "closed" / "inner", mode)
+    os.chmod(source / "closed", mode)
+    os.chown(volume, 0, GROUP)
+    pushed = bench.run("push", source)
+    for _ in range(2):
+        pulled = as_somebody(bench, "pull", volume)
+        assert (pulled.status, pulled.last.get("digest")) == (0, pushed["digest"]), pulled
+        assert pulled.last["unkept"] == []
+        assert_same(source, volume)
+    # Who only looks changes nothing, not even for a moment, and says what is in the way.
+    verified = as_somebody(bench, "verify", volume)
+    assert (verified.status, verified.last["code"]) == (7, "source-unreadable"), verified
+    assert "closed" in verified.last["message"]
+    assert_same(source, volume)
+
+
+def test_what_a_killed_pull_left_opened_up_is_closed_again(bench: Bench, source: Path, volume: Path) -> None:
+    (source / "closed").mkdir()
+    (source / "closed" / "file").write_bytes(b"x")
+    os.chmod(source / "closed" / "file", 0o040)
+    os.chmod(source / "closed", 0o010)
+    os.chown(volume, 0, GROUP)
+    pushed = bench.run("push", source)
+    assert as_somebody(bench, "pull", volume).status == 0
+    # As it is in the moment in which a pull that had ended before looks whether all is still there.
+    os.chmod(volume / "closed", 0o510)
+    os.chmod(volume / "closed" / "file", 0o440)
+    pulled = as_somebody(bench, "pull", volume)
+    assert (pulled.status, pulled.last.get("digest")) == (0, pushed["digest"]), pulled
+    assert_same(source, volume)
+    # A mode that no pull gives is somebody's wish.
+    os.chmod(volume / "closed" / "file", 0o640)
+    assert as_somebody(bench, "pull", volume).last["code"] == "destination-not-empty"
+    assert (volume / "closed" / "file").stat().st_mode & 0o7777 == 0o640
