@@ -52,11 +52,7 @@ def volumes_of(
     """
     chosen = sorted({each.strip() for each in namespaces} - {""})
     with _asked(cluster) as connection:
-        existing = sorted(row["metadata"]["name"] for row in connection.list("namespaces"))
-        if missing := [each for each in chosen if each not in existing]:
-            raise Refusal(
-                _("%(cluster)s has no namespace %(names)s.") % {"cluster": cluster.name, "names": ", ".join(missing)}
-            )
+        existing = _existing(cluster, connection, chosen)
         places: list[str | None] = [*chosen] or [None]
         rows = [claim for each in places for claim in volumes.claims(connection, each)]
         wanted = [claim for claim in rows if claim.is_portworx and name.strip() in claim.name]
@@ -76,7 +72,18 @@ def volumes_of(
 def objects_of(cluster: Cluster, namespace: str) -> volumes.Objects:
     """What is in the namespace, as `oc get all` shows it. Raises Refusal where there is none, and Unavailable."""
     with _asked(cluster) as connection:
+        _existing(cluster, connection, [namespace])
         return volumes.objects(connection, namespace)
+
+
+def _existing(cluster: Cluster, connection: Connection, chosen: list[str]) -> list[str]:
+    """The names of the cluster's namespaces. Raises Refusal where a chosen one is not among them."""
+    existing = sorted(row["metadata"]["name"] for row in connection.list("namespaces"))
+    if missing := [each for each in chosen if each not in existing]:
+        raise Refusal(
+            _("%(cluster)s has no namespace %(names)s.") % {"cluster": cluster.name, "names": ", ".join(missing)}
+        )
+    return existing
 
 
 def _inspected(connection: Connection, claims: list[Claim]) -> tuple[Text, Text]:

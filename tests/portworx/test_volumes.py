@@ -164,6 +164,26 @@ def test_the_api_tells_the_same(dev: Cluster) -> None:
     assert told["results"][0]["volume"]["replicas"] == 3
 
 
+def test_the_api_tells_what_is_in_a_namespace(dev: Cluster) -> None:
+    token = ApiToken.issue(dev.team.memberships.get().user, "test")[1]
+
+    def asked(**query: str) -> tuple[int, Any]:
+        path = f"/api/v1/clusters/{dev.pk}/objects/"
+        answer: Any = Client().get(path, query, headers={"Authorization": f"Bearer {token}"})
+        return answer.status_code, answer.json()
+
+    status, told = asked(namespace="cms")
+    assert (status, told["unreadable"]) == (200, [])
+    states = {(each["kind"], each["name"]): each["state"] for each in told["objects"]}
+    assert states["Service", "mysql"].startswith("ClusterIP ")
+    assert ("Route", "wp") in states
+    assert {kind for kind, _ in states} >= {"Pod", "Deployment", "ReplicaSet"}
+    for wrong in ("nowhere", "../kube-system"):
+        status, refused = asked(namespace=wrong)
+        assert (status, f"dev has no namespace {wrong}." in refused["detail"]) == (400, True)
+    assert asked()[0] == 400
+
+
 def test_credentials_are_listed_without_keys_and_with_the_pairs_that_need_them(
     dev: Cluster, client: Client, sites: Mapping[str, ClusterHandle], store: Any
 ) -> None:
