@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from audit.actor import Actor
-from clusters.translation import translated
+from clusters.translation import SentenceField, translated
 from teams.access import Action
 from teams.api import StrictSerializer, TeamOwnedViewSet, VisibleField
 from teams.models import Team
@@ -27,6 +27,10 @@ class SaidField(serializers.CharField):
 
     def to_representation(self, value: Any) -> str:
         return super().to_representation(translated(value))
+
+
+# What serializers of models make of it by themselves.
+serializers.ModelSerializer.serializer_field_mapping[SentenceField] = SaidField
 
 
 class CheckSerializer(serializers.Serializer[Any]):

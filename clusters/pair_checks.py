@@ -6,7 +6,7 @@ import re
 
 from clusters.kube.checks import Check
 from clusters.models import Cluster, ClusterPair, Engine, Health, ObjectStore, PairingJob, PortworxPairing
-from clusters.texts import NOTHING, Text, as_it_is, said, sentences
+from clusters.texts import NOTHING, as_it_is, said, sentences
 
 
 def checks_of_pair(pair: ClusterPair) -> list[Check]:
@@ -48,11 +48,6 @@ def _part(code: str, part: Cluster | ObjectStore) -> Check:
     return Check(code, "ok", said("{name} can be used.", **named))
 
 
-def _kept(words: str) -> Text:
-    """What an earlier check said; in rows of former releases it is a plain text."""
-    return words if isinstance(words, Text) else as_it_is(words)
-
-
 def is_same_cluster(pair: ClusterPair) -> bool:
     """Whether both ends are known to be one cluster, reached in two ways."""
     return bool(pair.source.identity) and pair.source.identity == pair.destination.identity
@@ -81,7 +76,7 @@ def _portworx(cluster: Cluster, code: str) -> Check:
     named = {"name": cluster.name}
     if bad is not None:
         return Check(
-            code, "failure", said("{name}: {why}", name=cluster.name, why=bad["message"]), _kept(bad["remedy"])
+            code, "failure", said("{name}: {why}", name=cluster.name, why=bad["message"]), as_it_is(bad["remedy"])
         )
     if not cluster.can_migrate_with_portworx:
         message = said("No Portworx that can migrate is known on {name}.", **named)
@@ -142,8 +137,8 @@ def _rights(cluster: Cluster, side: str) -> Check:
     if found is None or found["status"] == "skipped":
         return Check(code, "skipped", said("Not known, because an earlier check failed."))
     if found["status"] == "ok":
-        return Check(code, "ok", _kept(found["message"]))
-    return Check(code, "failure", _kept(found["message"]), _kept(found["remedy"]))
+        return Check(code, "ok", as_it_is(found["message"]))
+    return Check(code, "failure", as_it_is(found["message"]), as_it_is(found["remedy"]))
 
 
 def _storage_classes(pair: ClusterPair) -> Check:

@@ -61,15 +61,15 @@ def N_(template: str) -> str:
 
 
 def as_it_is(words: object) -> Text:
-    """What others said, or a name: no language changes it."""
-    return Text("{words}", words=words)
+    """What others said, or a name: no language changes it. A Text stays what it is."""
+    return words if isinstance(words, Text) else Text("{words}", words=words)
 
 
 def sentences(*parts: Text | str) -> Text:
     """One after the other; empty ones are left out."""
     every = [part for part in parts if part]
     if len(every) < 2:
-        return next((each if isinstance(each, Text) else as_it_is(each) for each in every), NOTHING)
+        return next(map(as_it_is, every), NOTHING)
     return said("{first} {following}", first=every[0], following=sentences(*every[1:]))
 
 

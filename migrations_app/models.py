@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from clusters.encryption import EncryptedTextField
 from clusters.models import ClusterPair
+from clusters.translation import SentenceField
 from migrations_app.leased import Leased
 from migrations_app.pauses import times
 from migrations_app.pauses.fields import Pausable
@@ -131,7 +132,7 @@ class Migration(TeamOwned, Leased, Pausable):
 
     stage = models.CharField(_("stage"), max_length=20, choices=Stage.choices, default=Stage.INITIAL)
     status = models.CharField(_("status"), max_length=20, choices=Status.choices, default=Status.PENDING)
-    reason = models.TextField(_("reason"), blank=True)
+    reason = SentenceField(_("reason"), blank=True)
     # When each stage was entered, by its name, in ISO 8601: the timeline.
     stage_times = models.JSONField(default=dict, blank=True)
     started_at = models.DateTimeField(_("started"), null=True, blank=True)
@@ -251,7 +252,7 @@ class MigrationVolume(models.Model):
     pull_job = models.CharField(max_length=63, blank=True, editable=False)
 
     status = models.CharField(_("status"), max_length=20, choices=Status.choices, default=Status.PENDING)
-    reason = models.TextField(_("reason"), blank=True)
+    reason = SentenceField(_("reason"), blank=True)
     bytes_total = models.PositiveBigIntegerField(_("bytes in all"), null=True, blank=True)
     bytes_pushed = models.PositiveBigIntegerField(_("bytes read and sent"), default=0)
     bytes_pulled = models.PositiveBigIntegerField(_("bytes restored"), default=0)
@@ -331,7 +332,7 @@ class MigrationResource(models.Model):
     created_uid = models.CharField(max_length=64, blank=True, editable=False)
     # What was there before it was changed or purged, as `restoring.Former` in JSON: written down before that is done.
     former = EncryptedTextField(blank=True, default="", editable=False)
-    reason = models.TextField(_("reason"), blank=True)
+    reason = SentenceField(_("reason"), blank=True)
     updated_at = models.DateTimeField(_("updated"), auto_now=True)
 
     class Meta:

@@ -54,14 +54,14 @@ def _look(migration_id: uuid.UUID, lease: leases.Lease) -> timedelta | None:
         next_look = _step(migration, lease)
     except RetriableError as error:
         lease.renew()
-        next_look = _after_failed_look(migration, str(error))
+        next_look = _after_failed_look(migration, error.message)
     except MigrationError as error:
         lease.renew()
         if migration.is_finished:
             # The verdict stands: what cannot be cleared away now is tried again, somebody may have mended it.
-            next_look = _after_failed_look(migration, str(error))
+            next_look = _after_failed_look(migration, error.message)
         else:
-            progress.finish(migration, Status.FAILED, str(error))
+            progress.finish(migration, Status.FAILED, error.message)
             next_look = timedelta(0)
     except leases.LeaseLostError:
         raise

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from audit.actor import Actor
 from audit.record import record
 from clusters.models import ClusterPair
+from clusters.translation import translated
 from migrations_app import choices as choosing
 from migrations_app import events, live
 from migrations_app.engines import MigrationError, Plan, RetriableError, RollsBack, Undoing, engine_for
@@ -30,7 +31,7 @@ def plan(pair: ClusterPair, namespaces: list[str], **choices: Any) -> Plan:
     try:
         return engine_for(pair).plan(pair, dataclasses.replace(asked, storage_class_mapping=classes))
     except (MigrationError, RetriableError) as error:
-        raise Refusal(str(error)) from None
+        raise Refusal(translated(error.message)) from None
 
 
 def checks_document(pair: ClusterPair, plan: Plan) -> dict[str, Any]:
@@ -167,7 +168,7 @@ def foresee_roll_back(migration: Migration) -> list[Undoing]:
     try:
         return engine.foresee_roll_back(migration)
     except (MigrationError, RetriableError) as error:
-        raise Refusal(str(error)) from None
+        raise Refusal(translated(error.message)) from None
 
 
 def roll_back(migration: Migration, *, by: Actor) -> Migration:

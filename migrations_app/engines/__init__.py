@@ -40,11 +40,19 @@ class Plan:
     checks: list[dict[str, Any]]
 
 
-class RetriableError(Exception):
+class _ToldError(Exception):
+    """The message can be a Text (`clusters.texts`), and is then said in the reader's language."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class RetriableError(_ToldError):
     """Something outside failed that may pass (a cluster out of reach, a throttled store): look again later."""
 
 
-class MigrationError(Exception):
+class MigrationError(_ToldError):
     """The migration cannot succeed as it is. The message says what was wrong, where, and what to do."""
 
 

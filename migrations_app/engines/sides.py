@@ -20,7 +20,7 @@ from clusters.connections import connect
 from clusters.kube import errors
 from clusters.kube.connection import Connection
 from clusters.models import Cluster, ClusterPair
-from clusters.texts import Text
+from clusters.texts import Text, said
 from migrations_app.engines import MigrationError, RetriableError
 from migrations_app.models import Migration
 from migrations_app.resources.preflight.facts import Facts, side_named
@@ -89,8 +89,10 @@ class Side:
         except errors.KubeError as error:
             raise MigrationError(self._said(error)) from error
 
-    def _said(self, error: errors.KubeError) -> str:
-        return f"{self.role.capitalize()} cluster {self.cluster.name}: {error.message}"
+    def _said(self, error: errors.KubeError) -> Text:
+        if self.role == "source":
+            return said("Source cluster {name}: {why}", name=self.cluster.name, why=error.message)
+        return said("Destination cluster {name}: {why}", name=self.cluster.name, why=error.message)
 
 
 def source_of(pair: ClusterPair) -> Side:

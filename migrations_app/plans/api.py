@@ -17,6 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from audit.actor import Actor
+from clusters.checked_api import SaidField
 from clusters.models import ClusterPair
 from migrations_app import idempotency
 from migrations_app.api import MigrationSerializer, PlanCheckSerializer, PlanClaimSerializer
@@ -63,7 +64,7 @@ class MigrationPlanSerializer(SpecSerializer):
     pair = serializers.UUIDField(source="pair_id")
     status = serializers.ChoiceField(choices=PlanStatus.choices)
     step = serializers.ChoiceField(choices=PlanStep.choices)
-    reason = serializers.CharField(allow_blank=True)
+    reason = SaidField(allow_blank=True)
     objects_total = serializers.IntegerField(help_text="Objects that go along.")
     objects_done = serializers.IntegerField(help_text="Those that the destination was asked about.")
     created_at = serializers.DateTimeField()
@@ -110,9 +111,9 @@ class PlannedObjectSerializer(serializers.ModelSerializer[PlannedObject]):
     """One object of the source, and what would become of it."""
 
     action = serializers.CharField(source="shown_action", help_text="Empty until the destination was asked.")
-    reason = serializers.CharField(source="shown_reason")
-    warnings = serializers.ListField(child=serializers.CharField(), help_text="Of the destination's API server.")
-    notes = serializers.ListField(child=serializers.CharField())
+    reason = SaidField(source="shown_reason")
+    warnings = serializers.ListField(child=SaidField(), help_text="Of the destination's API server.")
+    notes = serializers.ListField(child=SaidField())
 
     class Meta:
         model = PlannedObject
@@ -143,7 +144,7 @@ class LackSerializer(serializers.Serializer[Any]):
     """Something that is referred to and does not go along."""
 
     needed = serializers.CharField()
-    reason = serializers.CharField()
+    reason = SaidField()
     optional = serializers.BooleanField(help_text="Whether those that refer to it can do without.")
     users = serializers.ListField(child=serializers.CharField())
 

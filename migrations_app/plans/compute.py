@@ -21,6 +21,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from clusters.texts import said
 from migrations_app import lease as leases
 from migrations_app.engines import Foreseen, ForeseesObjects, MigrationError, Planned, RetriableError, engine_for
 from migrations_app.plans import suggesting
@@ -60,9 +61,9 @@ def _look(plan_id: uuid.UUID, lease: leases.Lease) -> timedelta | None:
         if not plan.is_settled:
             next_look = _step(plan, lease)
     except RetriableError as error:
-        next_look = _after_failed_look(plan, lease, str(error))
+        next_look = _after_failed_look(plan, lease, error.message)
     except MigrationError as error:
-        _settle(plan, lease, PlanStatus.FAILED, str(error))
+        _settle(plan, lease, PlanStatus.FAILED, error.message)
     except leases.LeaseLostError:
         raise
     except Exception:
@@ -175,7 +176,7 @@ def _write_staying(lease: leases.Lease, rows: dict[Key, PlannedObject], behind: 
     """What was to go along and cannot: something keeps it back all the same, or it has gone from the source."""
     for key, row in rows.items():
         row.included, row.action = False, PlannedAction.LEFT_OUT
-        row.reason = "is not there on the source any more"
+        row.reason = said("is not there on the source any more")
         if (each := behind.get(key)) is not None:
             _stays(row, each)
     with transaction.atomic():

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from django.utils.translation import gettext as _
 
+from clusters.translation import translated
 from migrations_app.engines import ForeseesObjects, MigrationError, RetriableError, engine_for
 from migrations_app.plans.models import PlannedAction, PlannedObject
 from migrations_app.resources import diffs
@@ -48,9 +49,9 @@ def texts(row: PlannedObject) -> Texts:
             name=row.name,
         )
     except RetriableError as error:
-        raise Unavailable(str(error)) from None
+        raise Unavailable(translated(error.message)) from None
     except MigrationError as error:
-        raise Refusal(str(error)) from None
+        raise Refusal(translated(error.message)) from None
     source, wanted, present = (_text(each) for each in (found.source, found.wanted, found.present))
     if row.shown_action == PlannedAction.PURGE:
         return Texts(source, wanted, present, [], [f"-{line}" for line in present.splitlines()])

@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 
 from audit.actor import Actor
 from audit.record import record
+from clusters.translation import translated
 from migrations_app.engines import ForeseesObjects, MigrationError, RetriableError, engine_for
 from migrations_app.plans.contents import to_yaml
 from migrations_app.plans.models import MigrationPlan, PlannedAction, PlanStatus
@@ -100,9 +101,9 @@ def archive(plan: MigrationPlan, *, secrets: bool, by: Actor) -> IO[bytes]:
     try:
         objects = engine.whole(plan.pair, plan.asked(), migration_id=str(plan.pk))
     except RetriableError as error:
-        raise Unavailable(str(error)) from None
+        raise Unavailable(translated(error.message)) from None
     except MigrationError as error:
-        raise Refusal(str(error)) from None
+        raise Refusal(translated(error.message)) from None
     held = sorted(
         f"{each['metadata']['namespace']}/{each['metadata']['name']}" for each in objects if type_of(each) == SECRET
     )

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from clusters.models import ClusterPair
-from clusters.translation import TextsField
+from clusters.translation import SentenceField, TextsField
 from migrations_app.leased import Leased
 from migrations_app.resources.selection import BY_NAME
 from migrations_app.resources.spec import Spec
@@ -63,7 +63,7 @@ class MigrationPlan(TeamOwned, Leased):
 
     status = models.CharField(_("status"), max_length=20, choices=PlanStatus.choices, default=PlanStatus.PENDING)
     step = models.CharField(_("step"), max_length=20, choices=PlanStep.choices, default=PlanStep.CHECKS)
-    reason = models.TextField(_("reason"), blank=True)
+    reason = SentenceField(_("reason"), blank=True)
     objects_total = models.PositiveIntegerField(_("objects in all"), default=0)
     objects_done = models.PositiveIntegerField(_("objects looked at"), default=0)
     # As in `engines.Plan`.
@@ -128,16 +128,16 @@ class PlannedObject(models.Model):
     included = models.BooleanField(_("included"), default=True)
     # Empty until the destination was asked.
     action = models.CharField(_("action"), max_length=20, choices=PlannedAction.choices, blank=True)
-    reason = models.TextField(_("reason"), blank=True)
+    reason = SentenceField(_("reason"), blank=True)
     # [{"path", "before", "after"}]; of a Secret's values never more than that they change.
     diff = models.JSONField(_("differences"), default=list, blank=True)
-    warnings = models.JSONField(_("warnings"), default=list, blank=True)
+    warnings = TextsField(_("warnings"), default=list, blank=True)
     # What is worth knowing about it, each continuing its name.
-    notes = models.JSONField(_("notes"), default=list, blank=True)
+    notes = TextsField(_("notes"), default=list, blank=True)
     # [group, kind, namespace, name, optional] of each object of the source that it refers to.
     needs = models.JSONField(default=list, blank=True)
     # [{"key", "needed", "reason", "optional"}] of those that did not go along when the source was read.
-    missing = models.JSONField(_("missing"), default=list, blank=True)
+    missing = TextsField(_("missing"), default=list, blank=True)
 
     class Meta:
         ordering = ["order", "pk"]

@@ -184,7 +184,7 @@ def restart(plan: MigrationPlan, step: PlanStep) -> None:
 def obstacles(plan: MigrationPlan) -> list[str]:
     """Why no migration can be started from it; empty where one can."""
     if plan.status == PlanStatus.FAILED:
-        return [_("The plan could not be made: %(reason)s") % {"reason": plan.reason}]
+        return [_("The plan could not be made: %(reason)s") % {"reason": translated(plan.reason)}]
     if plan.status != PlanStatus.READY:
         return [_("The plan is still being made.")]
     return [translated(sentences(each["message"], each.get("remedy") or "")) for each in plan.failing_checks()]

@@ -28,6 +28,7 @@ from migrations_app.resources.meeting import (
     decide,
     exactly,
     lent,
+    not_served,
 )
 from migrations_app.resources.once import once
 from migrations_app.resources.owners import Owners
@@ -42,7 +43,6 @@ ESTABLISH_SECONDS = 60.0
 SERVING_SECONDS = 5.0
 UNKNOWN_PATH = "the server could not find the requested resource"
 SUCCESS = "Resource migrated successfully"
-NOT_SERVED = "The destination does not serve {kind} of {version}. Install what defines it there."
 ATTEMPTS = 5
 
 
@@ -133,7 +133,7 @@ class _Work:
     def meet(self, obj: Object, present: Present) -> Result | Change:
         """The result for what needs no change; what is absent is made."""
         if not self._is_served(obj["apiVersion"], obj["kind"]):
-            return _result(obj, "refused", NOT_SERVED.format(kind=obj["kind"], version=obj["apiVersion"]))
+            return _result(obj, "refused", not_served(obj))
 
         def met() -> Result | Change:
             owned = self._owners.owned(obj, self._connection)

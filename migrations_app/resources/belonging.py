@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from clusters.kube.discovery import Discovery, Resource
+from clusters.texts import NOTHING, Text, said
 from migrations_app.resources.marks import annotations_of, labels_of, type_of
 
 Object = dict[str, Any]
@@ -106,53 +107,53 @@ def is_candidate(resource: Resource) -> bool:
     )
 
 
-def why_left_out(obj: Object, discovery: Discovery, *, include_owned: bool = False) -> str:
+def why_left_out(obj: Object, discovery: Discovery, *, include_owned: bool = False) -> Text:
     """Why the object is no part of the application, or an empty text.
 
     `discovery` tells which owners are outside of namespaces; `include_owned` takes what an owner would make again.
     """
     if any(annotations_of(obj).get(name) == "true" for name in SKIP_ANNOTATIONS):
-        return "asks for it with the annotation stork.libopenstorage.org/skip-resource"
+        return said("asks for it with the annotation stork.libopenstorage.org/skip-resource")
     if reason := _owner(obj, discovery, include_owned):
         return reason
     if obj["metadata"]["name"].startswith(OWN_PREFIX):
-        return "is part of this product's own work"
+        return said("is part of this product's own work")
     rule = RULES.get(type_of(obj))
-    return rule(obj) if rule else ""
+    return rule(obj) if rule else NOTHING
 
 
-def _owner(obj: Object, discovery: Discovery, include_owned: bool) -> str:
+def _owner(obj: Object, discovery: Discovery, include_owned: bool) -> Text:
     """Whether an owner in the namespace makes it again; what lies outside of namespaces is not migrated (Stork)."""
     owners = obj["metadata"].get("ownerReferences") or ()
     for owner in owners:
         if type_of(owner) in PASSING_OWNERS:
-            return f"ends with its owner, {owner['kind']} {owner['name']}"
+            return said("ends with its owner, {kind} {name}", kind=owner["kind"], name=owner["name"])
     if type_of(obj) in KEPT_WITH_OWNERS or include_owned or annotations_of(obj).get(SKIP_OWNER_CHECK) == "true":
-        return ""
+        return NOTHING
     for owner in owners:
         if type_of(owner) in INERT_OWNERS:
             continue
         served = discovery.by_kind(owner["apiVersion"], owner["kind"])
         if served is None or served.namespaced:
-            return f"is made again by its owner, {owner['kind']} {owner['name']}"
-    return ""
+            return said("is made again by its owner, {kind} {name}", kind=owner["kind"], name=owner["name"])
+    return NOTHING
 
 
-def _config_map(obj: Object) -> str:
-    return "is made in every namespace" if obj["metadata"]["name"] in GENERATED_CONFIG_MAPS else ""
+def _config_map(obj: Object) -> Text:
+    return said("is made in every namespace") if obj["metadata"]["name"] in GENERATED_CONFIG_MAPS else NOTHING
 
 
-def _secret(obj: Object) -> str:
+def _secret(obj: Object) -> Text:
     """Generated tokens and registry credentials of ServiceAccounts are void elsewhere (defect 4 of Stork's real run).
 
     A token that somebody asked for by making its Secret goes along without its content, and is filled in there.
     """
     name = obj["metadata"]["name"]
     if obj.get("type") in GENERATED_SECRET_TYPES or name.startswith(GENERATED_SECRET_PREFIXES):
-        return "is a generated credential, which is void on another cluster"
+        return said("is a generated credential, which is void on another cluster")
     if obj.get("type") == TOKEN and _is_generated_token(obj):
-        return "is a generated token, which is void on another cluster"
-    return ""
+        return said("is a generated token, which is void on another cluster")
+    return NOTHING
 
 
 def _is_generated_token(obj: Object) -> bool:
@@ -164,61 +165,63 @@ def _is_generated_token(obj: Object) -> bool:
     return re.fullmatch(rf"{re.escape(account)}-token-[a-z0-9]{{5}}", obj["metadata"]["name"]) is not None
 
 
-def _service_account(obj: Object) -> str:
+def _service_account(obj: Object) -> Text:
     """The generated accounts travel only when somebody gave them a pull secret of their own."""
     if obj["metadata"]["name"] not in GENERATED_ACCOUNTS:
-        return ""
+        return NOTHING
     own = [each["name"] for each in obj.get("imagePullSecrets") or ()]
     travels = any(not name.startswith(GENERATED_SECRET_PREFIXES) for name in own)
-    return "" if travels else "is made in every namespace"
+    return NOTHING if travels else said("is made in every namespace")
 
 
-def _role(obj: Object) -> str:
-    return "is the system's own" if obj["metadata"]["name"].startswith("system:") else ""
+def _role(obj: Object) -> Text:
+    return said("is the system's own") if obj["metadata"]["name"].startswith("system:") else NOTHING
 
 
-def _role_binding(obj: Object) -> str:
+def _role_binding(obj: Object) -> Text:
     """OpenShift makes `system:*` bindings in each project; those that grant an SCC are the application's (Stork)."""
     name = obj["metadata"]["name"]
-    return _role(obj) if not name.startswith("system:openshift:scc") else ""
+    return _role(obj) if not name.startswith("system:openshift:scc") else NOTHING
 
 
-def _service(obj: Object) -> str:
+def _service(obj: Object) -> Text:
     metadata = obj["metadata"]
     is_api = (metadata.get("namespace"), metadata["name"]) == ("default", "kubernetes")
-    return "is the cluster's own API" if is_api else ""
+    return said("is the cluster's own API") if is_api else NOTHING
 
 
-def _resource_quota(obj: Object) -> str:
-    return "is made in every namespace" if obj["metadata"]["name"] in GENERATED_QUOTAS else ""
+def _resource_quota(obj: Object) -> Text:
+    return said("is made in every namespace") if obj["metadata"]["name"] in GENERATED_QUOTAS else NOTHING
 
 
-def _job(obj: Object) -> str:
+def _job(obj: Object) -> Text:
     """A Job that has ended would run again on data that has its result already."""
     conditions = (obj.get("status") or {}).get("conditions") or ()
     ended = any(each["type"] in ("Complete", "Failed") and each["status"] == "True" for each in conditions)
-    return "has ended; it would run again" if ended else ""
+    return said("has ended; it would run again") if ended else NOTHING
 
 
-def _endpoints(obj: Object) -> str:
+def _endpoints(obj: Object) -> Text:
     """Only those that somebody wrote, for a Service without a selector, are the application's."""
     if KEPT_ENDPOINTS & {*labels_of(obj), *annotations_of(obj)}:
-        return "is written by a controller"
+        return said("is written by a controller")
     addresses = [
         address
         for subset in obj.get("subsets") or ()
         for address in [*(subset.get("addresses") or ()), *(subset.get("notReadyAddresses") or ())]
     ]
     leads = any(each.get("targetRef") for each in [*addresses, *(obj.get("endpoints") or ())])
-    return "leads to pods of the source" if leads else ""
+    return said("leads to pods of the source") if leads else NOTHING
 
 
-def _service_version(obj: Object) -> str:
+def _service_version(obj: Object) -> Text:
     """Operators for all namespaces are copied into each of them by their manager."""
-    return "is a copy that its manager makes in every namespace" if "olm.copiedFrom" in labels_of(obj) else ""
+    return (
+        said("is a copy that its manager makes in every namespace") if "olm.copiedFrom" in labels_of(obj) else NOTHING
+    )
 
 
-RULES: dict[tuple[str, str], Callable[[Object], str]] = {
+RULES: dict[tuple[str, str], Callable[[Object], Text]] = {
     ("", "ConfigMap"): _config_map,
     ("", "Secret"): _secret,
     ("", "ServiceAccount"): _service_account,

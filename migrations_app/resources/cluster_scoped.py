@@ -11,6 +11,7 @@ from typing import Any
 
 from clusters.kube.connection import Connection
 from clusters.kube.errors import Forbidden, NotFound
+from clusters.texts import Text, said
 from migrations_app.resources.dependencies import Missing
 from migrations_app.resources.marks import key_of, labels_of, type_of
 from migrations_app.resources.references import RBAC
@@ -48,7 +49,7 @@ class Needed:
     """Resource and object of what is needed, the kinds that could not be read with the reason, and grants by hand."""
 
     objects: list[tuple[str, Object]] = field(default_factory=list)
-    unreadable: dict[str, str] = field(default_factory=dict)
+    unreadable: dict[str, Text] = field(default_factory=dict)
     grants: list[Missing] = field(default_factory=list)
 
 
@@ -205,6 +206,8 @@ def _grants(constraints: Object, spec: Spec) -> list[Missing]:
             else f"oc adm policy add-scc-to-group {name} system:serviceaccounts:{place}"
         )
         user = ("", "ServiceAccount", *account) if account else ("", "Namespace", "", namespace_of(subject))
-        reason = f"lets it run its pods by naming it, which is not carried; on the destination: {command}"
+        reason = said(
+            "lets it run its pods by naming it, which is not carried; on the destination: {command}", command=command
+        )
         found.append(Missing(user, needed, reason, at=f"{subject['kind'].lower()}s"))
     return found

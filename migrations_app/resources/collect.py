@@ -15,6 +15,7 @@ from typing import Any
 from clusters.kube.connection import Connection
 from clusters.kube.discovery import Resource
 from clusters.kube.errors import Forbidden, NotFound, Unavailable
+from clusters.texts import NOTHING, Text, said
 from migrations_app.resources import cluster_scoped, dependencies, notes
 from migrations_app.resources.belonging import RECREATED, is_candidate, why_left_out
 from migrations_app.resources.dependencies import Key, Missing
@@ -31,8 +32,8 @@ Object = dict[str, Any]
 LEGACY = "extensions"
 # One request per kind and namespace: what takes time is the way there and back.
 WORKERS = 6
-SILENT = "The server behind this API does not answer."
-GOING = "is being deleted on the source"
+SILENT = said("The server behind this API does not answer.")
+GOING = said("is being deleted on the source")
 # Nothing asks for these again, except that a Service's tell who chose its node ports.
 FIELD_OWNERS_MATTER = frozenset({("", "Service")})
 
@@ -42,7 +43,7 @@ class Skipped:
     """A kind that could not be read; the migration says so instead of leaving it out silently."""
 
     resource: str
-    reason: str
+    reason: Text
 
     @property
     def group(self) -> str:
@@ -56,7 +57,7 @@ class LeftOut:
     """An object that stays behind. The key is group, kind, namespace and name; the reason continues its name."""
 
     key: Key
-    reason: str
+    reason: Text
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def collect(connection: Connection, spec: Spec) -> Collected:
             else:
                 claims.append(key_of(obj))
             continue
-        reason = "" if by_hand else why_left_out(obj, discovery, include_owned=spec.selection.include_owned)
+        reason = NOTHING if by_hand else why_left_out(obj, discovery, include_owned=spec.selection.include_owned)
         if reason := reason or chooser.why_not(resource.name, obj):
             found.left_out.append(LeftOut(key_of(obj), reason))
         else:
@@ -181,6 +182,6 @@ def _drop_kept_endpoints(found: Collected) -> None:
         if type_of(obj) == ("", "Service") and not (obj.get("spec") or {}).get("selector")
     }
     kept = [obj for obj in found.objects if type_of(obj) == ("", "Endpoints") and key_of(obj)[2:] not in by_hand]
-    found.left_out.extend(LeftOut(key_of(obj), "has no Service that was made without a selector") for obj in kept)
+    found.left_out.extend(LeftOut(key_of(obj), said("has no Service that was made without a selector")) for obj in kept)
     dropped = {key_of(obj) for obj in kept}
     found.objects[:] = [obj for obj in found.objects if key_of(obj) not in dropped]

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from clusters.texts import Text, said
 from migrations_app.resources.belonging import GENERATED_ACCOUNTS, GENERATED_CONFIG_MAPS
 from migrations_app.resources.marks import key_of
 from migrations_app.resources.references import Reference, references
@@ -15,7 +16,7 @@ Key = tuple[str, str, str, str]
 # A cluster's own, which the destination has to have under the same name or, for storage, under the mapped one.
 OF_THE_CLUSTER = frozenset({"IngressClass", "GatewayClass", "RuntimeClass", "StorageClass"})
 BUILT_IN_ROLES = frozenset({"admin", "edit", "view", "cluster-admin"})
-NOWHERE = "is not there on the source either"
+NOWHERE = said("is not there on the source either")
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Missing:
 
     user: Key
     needed: Key
-    reason: str
+    reason: Text
     # Kubernetes starts the user without it, which may or may not be what its author wants.
     optional: bool = False
     at: str = ""
@@ -33,7 +34,7 @@ class Missing:
 
 
 def missing(
-    objects: Iterable[Object], *, namespaces: Collection[str], left_out: Mapping[Key, str], claims: Collection[Key]
+    objects: Iterable[Object], *, namespaces: Collection[str], left_out: Mapping[Key, Text], claims: Collection[Key]
 ) -> list[Missing]:
     """What the objects refer to and no one carries, each once per user.
 
@@ -76,11 +77,11 @@ def _is_everywhere(reference: Reference) -> bool:
     return False
 
 
-def _reason(reference: Reference, namespaces: Collection[str], left_out: Mapping[Key, str]) -> str:
+def _reason(reference: Reference, namespaces: Collection[str], left_out: Mapping[Key, Text]) -> Text:
     if reason := left_out.get(reference.key):
         return reason
     if reference.kind in OF_THE_CLUSTER or reference.name.startswith("system:openshift:"):
-        return "belongs to the cluster and is not carried: the destination needs one of this name"
+        return said("belongs to the cluster and is not carried: the destination needs one of this name")
     if reference.namespace and reference.namespace not in namespaces:
-        return f"lies in the namespace {reference.namespace}, which is not migrated"
+        return said("lies in the namespace {namespace}, which is not migrated", namespace=reference.namespace)
     return NOWHERE

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from clusters.texts import Text
 from migrations_app.resources.compare import EMPTY
 from migrations_app.resources.marks import MIGRATION_LABEL, SOURCE_ANNOTATION, type_of
 from migrations_app.resources.quantities import to_number
@@ -148,15 +149,19 @@ def _shortened(value: Any) -> Any:
     return value
 
 
-def redacted(obj: Object, message: str) -> str:
+def redacted(obj: Object, message: Text) -> Text:
     """A server's words about an object; a Secret's values are taken out, should any stand there."""
     if type_of(obj) != SECRET:
         return message
-    for field in SECRET_FIELDS:
-        for value in (obj.get(field) or {}).values():
-            for text in _spellings(value):
-                message = message.replace(text, "(hidden)")
-    return message
+
+    def hidden(words: str) -> str:
+        for field in SECRET_FIELDS:
+            for value in (obj.get(field) or {}).values():
+                for text in _spellings(value):
+                    words = words.replace(text, "(hidden)")
+        return words
+
+    return message.with_names(hidden)
 
 
 def _spellings(value: Any) -> Iterator[str]:

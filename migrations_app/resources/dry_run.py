@@ -19,6 +19,7 @@ from typing import Any
 
 from clusters.kube.connection import Connection
 from clusters.kube.errors import Forbidden, Invalid, KubeError, NotFound
+from clusters.texts import NOTHING, Text, as_it_is, listed, said, sentences
 from migrations_app.resources import order
 from migrations_app.resources.diffs import FieldDiff, alterations, redacted
 from migrations_app.resources.marks import key_of, type_of
@@ -29,7 +30,7 @@ from migrations_app.resources.meeting import (
     Decision,
     Ours,
     decide,
-    listed,
+    not_served,
 )
 from migrations_app.resources.once import once
 from migrations_app.resources.present import Present
@@ -41,9 +42,14 @@ WORKERS = 4
 BINDINGS = {("rbac.authorization.k8s.io", kind) for kind in ("RoleBinding", "ClusterRoleBinding")}
 # As the plan says it; what is not named here is called the same.
 SHOWN = {Action.MADE: "unchanged", Action.LEND: "update"}
-PLAIN = "The server would make it"
-ALTERED = "The destination makes it otherwise than it comes, by rules of its own or by a webhook: {fields}."
-NOT_SERVED = "The destination does not serve {kind} of {version}. Install what defines it there."
+PLAIN = said("The server would make it")
+
+
+def _altered(diff: Iterable[FieldDiff]) -> Text:
+    return said(
+        "The destination makes it otherwise than it comes, by rules of its own or by a webhook: {fields}.",
+        fields=listed(each.path for each in diff),
+    )
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,7 @@ class Planned:
     namespace: str
     name: str
     action: str
-    reason: str
+    reason: Text
     diff: list[FieldDiff] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -140,17 +146,22 @@ class _Trial:
         except Invalid as error:
             if "does not support dry run" not in error.message:
                 raise
-            reason = (
-                f"It would be made; the server cannot try it beforehand, as a webhook has side effects. {error.message}"
+            reason = said(
+                "It would be made; the server cannot try it beforehand, as a webhook has side effects. {message}",
+                message=error.message,
             )
             return Decision(Action.CREATE, reason, warnings=(error.message,))
         except (Forbidden, NotFound) as error:
             if (needed := self._role_along(obj)) is None:
                 raise
-            reason = f"It would be made after {needed}, without which the server cannot check it: {error.message}"
+            reason = said(
+                "It would be made after {needed}, without which the server cannot check it: {message}",
+                needed=needed,
+                message=error.message,
+            )
             return Decision(Action.CREATE, reason)
         altered = tuple(alterations(obj, answer.obj))
-        told = (ALTERED.format(fields=listed([each.path for each in altered])),) if altered else ()
+        told = (_altered(altered),) if altered else ()
         return Decision(Action.CREATE, PLAIN, diff=altered, warnings=(*answer.warnings, *told))
 
     def _role_along(self, obj: Object) -> str | None:
@@ -176,35 +187,45 @@ class _Trial:
         group, _slash, version = obj["apiVersion"].rpartition("/")
         definition = self._definitions.get((group, obj["kind"]))
         if definition is None:
-            reason = NOT_SERVED.format(kind=obj["kind"], version=obj["apiVersion"])
-            return Decision(Action.REFUSED, reason)
+            return Decision(Action.REFUSED, not_served(obj))
         name = definition["metadata"]["name"]
         served = [each["name"] for each in definition["spec"]["versions"] if each.get("served")]
         if version not in served:
-            reason = f"Its definition {name} goes along, but serves {', '.join(served)} and not {version}"
+            reason = said(
+                "Its definition {name} goes along, but serves {served} and not {version}",
+                name=name,
+                served=served,
+                version=version,
+            )
             return Decision(Action.REFUSED, reason)
-        reason = f"It would be made after its definition {name}. Checked against that only, which serves {version}"
+        reason = said(
+            "It would be made after its definition {name}. Checked against that only, which serves {version}",
+            name=name,
+            version=version,
+        )
         return Decision(Action.CREATE, reason)
 
-    def _namespace(self, name: str) -> tuple[bool, str]:
+    def _namespace(self, name: str) -> tuple[bool, Text]:
         """Whether the namespace exists, and what stands in the way of its use."""
         try:
             found = self._connection.get("namespaces", name)
         except NotFound:
             pass
         except Forbidden:
-            return True, ""
+            return True, NOTHING
         else:
             going = found["metadata"].get("deletionTimestamp")
-            return True, f"The namespace {name} is being deleted on the destination." if going else ""
+            return True, said(
+                "The namespace {name} is being deleted on the destination.", name=name
+            ) if going else NOTHING
         try:
             namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
             self._connection.create("namespaces", namespace, dry_run=True)
         except NOT_ABOUT_THE_OBJECT:
             raise
         except KubeError as error:
-            return False, f"The namespace {name} cannot be made. {error.message}"
-        return False, ""
+            return False, sentences(said("The namespace {name} cannot be made.", name=name), error.message)
+        return False, NOTHING
 
     def _may_be_made(self, api_version: str, kind: str, namespace: str) -> str:
         """The permission that is lacking to make objects of the kind, or an empty text."""
@@ -216,10 +237,14 @@ class _Trial:
 
     def _unseen(self, obj: Object, namespace: str) -> Decision:
         if lacking := self._may_make(obj["apiVersion"], obj["kind"], namespace):
-            return Decision(Action.REFUSED, f"The account may not {lacking} in namespace {namespace}.")
-        reason = (
-            f"It would be made with its namespace {namespace}. Checked against permissions and served versions only: "
-            "the server tries nothing in a namespace that does not exist"
+            return Decision(
+                Action.REFUSED,
+                said("The account may not {lacking} in namespace {namespace}.", lacking=lacking, namespace=namespace),
+            )
+        reason = said(
+            "It would be made with its namespace {namespace}. Checked against permissions and served "
+            "versions only: the server tries nothing in a namespace that does not exist",
+            namespace=namespace,
         )
         return Decision(Action.CREATE, reason)
 
@@ -236,5 +261,5 @@ class _Trial:
             action=SHOWN.get(decision.action, decision.action.value),
             reason=decision.reason,
             diff=list(decision.diff),
-            warnings=[redacted(obj, each) for each in decision.warnings],
+            warnings=[redacted(obj, as_it_is(each)) for each in decision.warnings],
         )

@@ -16,7 +16,7 @@ its defaults and in which other way it writes the same quantity. It answers by a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -24,6 +24,7 @@ from typing import Any
 from clusters.kube.connection import Connection
 from clusters.kube.errors import RETRIABLE, Conflict, KubeError, Unauthorized, Untrusted
 from clusters.kube.objects import FIELD_MANAGER, Applied
+from clusters.texts import NOTHING, Text, listed, said, sentences
 from migrations_app.resources import ownership
 from migrations_app.resources.autoscaling import without_scaled
 from migrations_app.resources.belonging import GENERATED_ACCOUNTS
@@ -37,15 +38,15 @@ Object = dict[str, Any]
 NOT_ABOUT_THE_OBJECT = (*RETRIABLE, Unauthorized, Untrusted)
 DEFINITION = ("apiextensions.k8s.io", "CustomResourceDefinition")
 PULL_SECRETS = ("imagePullSecrets", "secrets")
-UNCHANGED = "The destination has the same object already"
-MADE_ALREADY = "This migration has made it already"
-KEPT_DEFINITION = "The destination has a definition of its own that serves the same versions; it is kept"
-LENT = "The account is there already, as in every namespace; the pull secrets that it lacked were added"
-ABSENT = "The destination has no object of this name"
-BROUGHT_EARLIER = "An earlier migration brought it, and the source's has changed since"
-SCALED = ". Its replicas are left to HorizontalPodAutoscaler {scaler}"
-BEING_DELETED = "An object of this name is being deleted on the destination. Wait until it is gone, then migrate again."
-NAMED = 5
+UNCHANGED = said("The destination has the same object already")
+MADE_ALREADY = said("This migration has made it already")
+KEPT_DEFINITION = said("The destination has a definition of its own that serves the same versions; it is kept")
+LENT = said("The account is there already, as in every namespace; the pull secrets that it lacked were added")
+ABSENT = said("The destination has no object of this name")
+BROUGHT_EARLIER = said("An earlier migration brought it, and the source's has changed since")
+BEING_DELETED = said(
+    "An object of this name is being deleted on the destination. Wait until it is gone, then migrate again."
+)
 
 
 class Action(StrEnum):
@@ -77,12 +78,21 @@ class Decision:
     """
 
     action: Action
-    reason: str
+    reason: Text
     present: Object | None = None
     diff: tuple[FieldDiff, ...] = ()
     warnings: tuple[str, ...] = ()
     force: bool = False
     wanted: Object | None = None
+
+
+def not_served(obj: Object) -> Text:
+    """Why an object of a kind that the destination does not have is refused."""
+    return said(
+        "The destination does not serve {kind} of {version}. Install what defines it there.",
+        kind=obj["kind"],
+        version=obj["apiVersion"],
+    )
 
 
 def decide(connection: Connection, obj: Object, present: Object | None, ours: Ours, policy: ConflictPolicy) -> Decision:
@@ -114,7 +124,13 @@ def decide(connection: Connection, obj: Object, present: Object | None, ours: Ou
     if not diff:
         return Decision(Action.UNCHANGED, UNCHANGED, present)
     if brought and not held:
-        reason = BROUGHT_EARLIER + (SCALED.format(scaler=scaler) if scaler else "")
+        reason = BROUGHT_EARLIER
+        if scaler:
+            reason = said(
+                "An earlier migration brought it, and the source's has changed since. Its replicas are left to "
+                "HorizontalPodAutoscaler {scaler}",
+                scaler=scaler,
+            )
         return Decision(Action.UPDATE, reason, present, diff, answer.warnings, force=True, wanted=obj)
     return _met(policy, obj, present, diff, answer.warnings, held)
 
@@ -151,9 +167,9 @@ def local_differences(obj: Object, present: Object) -> tuple[FieldDiff, ...]:
 
 def _asked(
     connection: Connection, obj: Object, *, force: bool
-) -> tuple[Applied | None, tuple[str, ...], KubeError | None]:
+) -> tuple[Applied | None, tuple[Text, ...], KubeError | None]:
     """What the server would make of the object, which fields others hold, and why it would not do it."""
-    held: tuple[str, ...] = ()
+    held: tuple[Text, ...] = ()
     try:
         if not force:
             try:
@@ -168,16 +184,19 @@ def _asked(
         return None, held, error
 
 
-def _holder(cause: Object) -> str:
-    return f"{cause.get('field', '')} by {str(cause.get('message') or '').removeprefix('conflict with ')}"
+def _holder(cause: Object) -> Text:
+    holder = str(cause.get("message") or "").removeprefix("conflict with ")
+    return said("{field} by {holder}", field=cause.get("field", ""), holder=holder)
 
 
-def _unchangeable(obj: Object, error: KubeError | None) -> str:
-    message = redacted(obj, error.message if error else "")
-    said = f"The destination's object is different, and cannot be changed to be as the source's. {message}"
-    if error is not None and error.code == 422:
-        said += " Nothing is deleted to make place for it: delete it there, then migrate again."
-    return said
+def _unchangeable(obj: Object, error: KubeError | None) -> Text:
+    return sentences(
+        said("The destination's object is different, and cannot be changed to be as the source's."),
+        redacted(obj, error.message) if error else NOTHING,
+        said("Nothing is deleted to make place for it: delete it there, then migrate again.")
+        if error is not None and error.code == 422
+        else NOTHING,
+    )
 
 
 def _met(
@@ -186,29 +205,31 @@ def _met(
     present: Object,
     diff: tuple[FieldDiff, ...],
     warnings: tuple[str, ...],
-    held: tuple[str, ...],
+    held: tuple[Text, ...],
 ) -> Decision:
     """A different object that is not ours, as the policy says."""
-    changed = f" Changed there: {listed(held)}." if held else ""
-    fields = listed([each.path for each in diff])
+    changed = said("Changed there: {fields}.", fields=listed(held)) if held else NOTHING
+    fields = listed(each.path for each in diff)
     match policy:
         case ConflictPolicy.TAKE_OVER:
-            reason = f"The destination's object of this name is different (in {fields}) and is taken over.{changed}"
+            reason = said(
+                "The destination's object of this name is different (in {fields}) and is taken over.", fields=fields
+            )
+            reason = sentences(reason, changed)
             return Decision(Action.UPDATE, reason, present, diff, warnings, force=True, wanted=obj)
         case ConflictPolicy.SKIP:
-            reason = f"The destination's object of this name is different (in {fields}) and stays as it is.{changed}"
+            reason = said(
+                "The destination's object of this name is different (in {fields}) and stays as it is.", fields=fields
+            )
+            reason = sentences(reason, changed)
             return Decision(Action.SKIP, reason, present, diff)
-    reason = (
-        f"The destination already has a different object of this name (it differs in {fields}). It was left as it is: "
-        f"rename or delete it there, let the migration take it over, or leave this one out.{changed}"
+    reason = said(
+        "The destination already has a different object of this name (it differs in {fields}). It was "
+        "left as it is: rename or delete it there, let the migration take it over, or leave this one out.",
+        fields=fields,
     )
+    reason = sentences(reason, changed)
     return Decision(Action.CONFLICT, reason, present, diff)
-
-
-def listed(names: Sequence[str]) -> str:
-    """The first five of them, and how many more there are."""
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
 
 
 def _serves_the_same(obj: Object, present: Object) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from clusters.texts import Text, said
 from migrations_app.resources.marks import key_of, type_of
 from migrations_app.resources.shapes import containers, items, pod_specs, section
 from migrations_app.resources.spec import Spec
@@ -20,7 +21,7 @@ class Note:
     """One remark. The key is group, kind, namespace and name of the object; the text is a sentence about it."""
 
     key: tuple[str, str, str, str]
-    text: str
+    text: Text
 
 
 def about(objects: Iterable[Object], spec: Spec) -> list[Note]:
@@ -28,7 +29,7 @@ def about(objects: Iterable[Object], spec: Spec) -> list[Note]:
     return [Note(key_of(obj), text) for obj in objects for text in _texts(obj, spec)]
 
 
-def _texts(obj: Object, spec: Spec) -> Iterator[str]:
+def _texts(obj: Object, spec: Spec) -> Iterator[Text]:
     match type_of(obj):
         case ("apiextensions.k8s.io", "CustomResourceDefinition"):
             yield from _of_definition(obj, spec)
@@ -40,36 +41,53 @@ def _texts(obj: Object, spec: Spec) -> Iterator[str]:
         inside = [image for image in inside if not any(image.startswith(prefix) for prefix in spec.image_mapping)]
         if inside:
             yield (
-                f"runs {', '.join(inside)} from the registry inside the source cluster, whose images are not carried: "
-                "push them to the destination's, or map the registry to one that both clusters reach"
+                said(
+                    "runs {images} from the registry inside the source cluster, whose images are not carried: push "
+                    "them to the destination's, or map the registry to one that both clusters reach",
+                    images=inside,
+                )
             )
 
 
-def _of_definition(obj: Object, spec: Spec) -> Iterator[str]:
+def _of_definition(obj: Object, spec: Spec) -> Iterator[Text]:
     versions = [each["name"] for each in items(section(obj, "spec"), "versions") if each.get("served")]
     if len(versions) < 2:
         return
     stored = next((each["name"] for each in items(section(obj, "spec"), "versions") if each.get("storage")), "")
-    said = f"serves {', '.join(versions)} and stores {stored}"
+    values = {"versions": versions, "stored": stored}
     if section(obj, "spec", "conversion").get("strategy") != "Webhook":
-        yield f"{said}, without conversion: only the apiVersion is changed"
+        yield said(
+            "serves {versions} and stores {stored}, without conversion: only the apiVersion is changed", **values
+        )
         return
     client = section(obj, "spec", "conversion", "webhook", "clientConfig")
     service = section(client, "service")
     at = f"{service.get('namespace')}/{service.get('name')}" if service else str(client.get("url"))
-    goes = (
-        "which goes along" if service.get("namespace") in spec.namespaces else "which must be there on the destination"
-    )
-    yield f"{said}; its objects are converted by the webhook at {at}, {goes}"
+    if service.get("namespace") in spec.namespaces:
+        yield said(
+            "serves {versions} and stores {stored}; its objects are converted by the webhook at {at}, which goes along",
+            **values,
+            at=at,
+        )
+    else:
+        yield said(
+            "serves {versions} and stores {stored}; its objects are converted by the webhook at {at}, which must be "
+            "there on the destination",
+            **values,
+            at=at,
+        )
 
 
-def _of_image_stream(obj: Object) -> Iterator[str]:
+def _of_image_stream(obj: Object) -> Iterator[Text]:
     given = {each.get("name") for each in items(section(obj, "spec"), "tags") if each.get("from")}
     pushed = sorted(
         str(each.get("tag")) for each in items(section(obj, "status"), "tags") if each.get("tag") not in given
     )
     if pushed:
         yield (
-            f"has the tags {', '.join(pushed)}, which were pushed or built; their images lie in the source's registry "
-            "and are not carried"
+            said(
+                "has the tags {tags}, which were pushed or built; their images lie in the source's registry "
+                "and are not carried",
+                tags=pushed,
+            )
         )

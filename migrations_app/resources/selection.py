@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from clusters.texts import NOTHING, Text, said
 from migrations_app.resources.marks import labels_of
 from migrations_app.resources.spec import Selection
 
@@ -31,7 +32,8 @@ _KIND = re.compile(r"[a-z0-9*.?-]+")
 
 
 # Why an object stays that somebody took out, by itself or with its kind.
-BY_NAME = "is left out by name"
+BY_NAME = said("is left out by name")
+# How the sentence about those begins, by which they are found.
 WITH_ITS_KIND = "is left out with all "
 
 
@@ -201,7 +203,7 @@ class Chooser:
         """Whether any object of the kind can go along: what no answer depends on need not be asked for."""
         return resource in self.named_kinds() or not self._kept_back(resource)
 
-    def why_not(self, resource: str, obj: Object, *, needed: bool = False) -> str:
+    def why_not(self, resource: str, obj: Object, *, needed: bool = False) -> Text:
         """Why the object stays behind, or an empty text.
 
         `needed` says that it lies outside of the namespaces and comes because others need it: then only what excludes
@@ -210,18 +212,18 @@ class Chooser:
         if object_name(resource, obj) in self._named_out:
             return BY_NAME
         if self.is_named(resource, obj):
-            return ""
+            return NOTHING
         labels = labels_of(obj)
         for text, selector in self._excluding:
             if selector.matches(labels):
-                return f"is left out by the exclude selector `{text}`"
+                return said("is left out by the exclude selector `{text}`", text=text)
         if reason := self._kept_back(resource, needed=needed):
             return reason
         if not needed and not self._selector.matches(labels):
-            return f"is not selected by `{self.selection.label_selector}`"
-        return ""
+            return said("is not selected by `{selector}`", selector=self.selection.label_selector)
+        return NOTHING
 
-    def why_not_claim(self, claim: Object) -> str:
+    def why_not_claim(self, claim: Object) -> Text:
         """Why a claim, and so its volume, stays behind, or an empty text.
 
         Chosen kinds say nothing about claims: whether volumes move is a choice of its own.
@@ -229,13 +231,13 @@ class Chooser:
         if reason := self.why_not(CLAIMS, claim, needed=True):
             return reason
         if self.is_named(CLAIMS, claim) or self._selector.matches(labels_of(claim)):
-            return ""
-        return f"is not selected by `{self.selection.label_selector}`"
+            return NOTHING
+        return said("is not selected by `{selector}`", selector=self.selection.label_selector)
 
-    def _kept_back(self, resource: str, *, needed: bool = False) -> str:
+    def _kept_back(self, resource: str, *, needed: bool = False) -> Text:
         included = self.selection.include_kinds
         if any(fnmatchcase(resource, kind) for kind in self.selection.exclude_kinds):
-            return f"{WITH_ITS_KIND}{resource}"
+            return said("is left out with all {resource}", resource=resource)
         if included and not needed and not any(fnmatchcase(resource, kind) for kind in included):
-            return "is not of the kinds that were chosen"
-        return ""
+            return said("is not of the kinds that were chosen")
+        return NOTHING
