@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from clusters.models.pair import ClusterPair
 from clusters.portworx.migration import ADMIN_NAMESPACE
-from clusters.translation import TextsField
+from clusters.translation import SentenceField, TextsField
 
 
 class EndpointKind(models.TextChoices):
@@ -65,7 +65,7 @@ class PortworxPairing(models.Model):
     back_storage_status = models.CharField(max_length=20, blank=True, editable=False)
     back_scheduler_status = models.CharField(max_length=20, blank=True, editable=False)
     endpoint = models.CharField(max_length=270, blank=True, editable=False)
-    endpoint_reason = models.CharField(max_length=1000, blank=True, editable=False)
+    endpoint_reason = SentenceField(blank=True, editable=False)
     # Every way that the destination's objects show: [{"kind", "host", "port"}], the best first.
     endpoints = models.JSONField(default=list, blank=True, editable=False)
     # The BackupLocation of an imported pair, where it is not named like the ClusterPair.

@@ -72,7 +72,7 @@ def endpoint(look: Look, way: Way) -> Outcome:
     way.endpoint, reach = taken.endpoint, taken.reach
     if not way.is_back:
         rows = [{"kind": each.kind.value, "host": each.host, "port": each.port} for each in found]
-        look.progress.keep(endpoint=str(way.endpoint), endpoint_reason=taken.reason[:1000], endpoints=rows)
+        look.progress.keep(endpoint=str(way.endpoint), endpoint_reason=taken.reason, endpoints=rows)
     if reach.reached is False:
         _cause, remedy = following.cause_of("connection refused")
         message = said(

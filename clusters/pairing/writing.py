@@ -82,17 +82,10 @@ def applied(look: Look, way: Way) -> Outcome:
         connection.delete(clusterpair.RESOURCE, way.name, namespace, uid=present["metadata"]["uid"])
         wait_until_gone(way, namespace)
     connection.apply(wanted, force=True)
-    verb = said("created") if present is None else said("changed")
-    return Outcome(
-        State.OK,
-        said(
-            "ClusterPair {namespace}/{name} {verb} on {origin}.",
-            namespace=namespace,
-            name=way.name,
-            verb=verb,
-            origin=way.origin.cluster.name,
-        ),
-    )
+    values = {"namespace": namespace, "name": way.name, "origin": way.origin.cluster.name}
+    if present is None:
+        return Outcome(State.OK, said("ClusterPair {namespace}/{name} created on {origin}.", **values))
+    return Outcome(State.OK, said("ClusterPair {namespace}/{name} changed on {origin}.", **values))
 
 
 def _looked_at(look: Look, present: dict[str, Any] | None, way: Way) -> Outcome:

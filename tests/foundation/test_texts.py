@@ -11,9 +11,12 @@ import pytest
 from django.core.management import call_command
 from django.utils import translation
 
-from clusters.texts import NOTHING, Text, both, counted, either, listed, restored, said, sentences, stored
+from clusters.portworx.complaints import explained
+from clusters.texts import NOTHING, Text, as_it_is, both, counted, either, listed, restored, said, sentences, stored
 from clusters.translation import translated
 from migrations_app.resources.preflight.facts import side_named
+from migrations_app.resources.selection import BY_NAME
+from tests import factories
 
 
 class Side:
@@ -82,6 +85,43 @@ def test_it_is_the_same_after_json_and_after_copying(way: Any) -> None:
     assert again == {"checks": [{"message": refusal(), "command": "kubectl get {pods}"}]}
     with translation.override("zh-hans"):
         assert translated(again["checks"][0]["message"]) == translated(refusal())
+
+
+def test_secrets_are_taken_out_of_what_fills_a_sentence() -> None:
+    refused = said("pxctl {command} failed: {words}", command="status", words="token sesame is wrong.")
+    whole = sentences(refused, said("Look at: {nodes}.", nodes=["a-sesame", "b"]))
+    hidden = whole.with_names(lambda words: words.replace("sesame", "***"))
+    assert hidden == "pxctl status failed: token *** is wrong. Look at: a-***, b."
+    with translation.override("zh-hans"):
+        assert translated(hidden) == "pxctl status 失败：token *** is wrong.请查看：a-***、b。"
+
+
+def test_what_stork_complains_of_is_said_with_cause_and_remedy() -> None:
+    complaint = str(explained("transformation t is not in ready state: Failed"))
+    with translation.override("zh-hans"):
+        assert str(translated(complaint)).startswith("ResourceTransformation t 不是 Ready，而是 Failed")
+        assert "（Stork 的原话：transformation t is not in ready state: Failed）" in translated(complaint)
+
+
+@pytest.mark.django_db
+def test_a_column_of_text_keeps_what_a_sentence_is_made_of_and_can_be_searched() -> None:
+    rows = factories.company().plan.objects_planned
+    row = rows.first()
+    assert row is not None
+    for reason, chinese in (
+        (BY_NAME, "已按名称排除"),
+        (said("is left out with all {resource}", resource="secrets"), "已随所有 secrets 一并排除"),
+        (as_it_is("what the server said"), "what the server said"),
+        ("old text, {as it was}", "old text, {as it was}"),
+    ):
+        rows.filter(pk=row.pk).update(reason=reason)
+        kept = rows.get(pk=row.pk).reason
+        assert kept == reason
+        assert rows.filter(pk=row.pk, reason__startswith=str(reason)[:12]).exists()
+        with translation.override("zh-hans"):
+            assert translated(kept) == chinese
+    rows.filter(pk=row.pk).update(reason=BY_NAME)
+    assert rows.filter(pk=row.pk, reason=BY_NAME).exists()
 
 
 def test_names_with_braces_and_rows_of_other_things_are_left_alone() -> None:

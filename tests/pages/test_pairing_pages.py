@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 from django.test import Client
 
+from clusters.kube.checks import Check
 from clusters.models import ClusterPair, PortworxPairing
+from clusters.pairing.steps import Code, State, Step
+from clusters.portworx.endpoint import NAMES, Kind
+from clusters.portworx.following import cause_of
+from clusters.texts import said
 from tests import factories
 
 KUBECONFIG = Path(__file__).parent.joinpath("kubeconfig.yaml").read_text()
@@ -51,6 +56,28 @@ def test_a_portworx_pair_is_added_in_the_form(pair: ClusterPair, alice: Client) 
     refused = alice.post("/pairs/add/", {**given, "name": "third", "namespace": "Not A Name"})
     assert refused.status_code == 422
     assert "is not valid" in refused.content.decode()
+
+
+def test_steps_and_checks_are_said_in_the_readers_language(pair: ClusterPair, alice: Client) -> None:
+    reason = said("It is the only {way}, and no other way was asked for or found.", way=NAMES[Kind.NODE_PORT])
+    answers = said("{endpoint} ({kind}) answers. {reason}", endpoint="10.0.0.1:9001", kind="node-port", reason=reason)
+    step = Step(Code.ENDPOINT, State.OK, answers, cause_of("invalid token")[1])
+    pair.portworx.steps = [step.to_dict()]
+    pair.portworx.save()
+    pair.checks = [
+        Check("stork", "warning", said("Stork is not installed."), said("Look at its pods and log.")).to_dict()
+    ]
+    pair.save()
+    page = alice.get(f"/pairs/{pair.pk}/", headers={"accept-language": "zh-hans"}).content.decode()
+    for text in (
+        "10.0.0.1:9001(node-port)有应答。它是唯一的节点端口，没有要求或找到其他方式。",
+        "重新建立配对",
+        "未安装 Stork。",
+    ):
+        assert text in page
+    page = alice.get(f"/pairs/{pair.pk}/").content.decode()
+    assert f"{answers}" in page
+    assert "Stork is not installed." in page
 
 
 def test_the_page_asks_for_jobs_and_follows_them(pair: ClusterPair, alice: Client) -> None:

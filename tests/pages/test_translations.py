@@ -19,7 +19,7 @@ COMPILED = ROOT / "locale/zh_Hans/LC_MESSAGES/django.mo"
 APPLICATIONS = ("kubemotion_web", "audit", "teams", "clusters", "migrations_app")
 MARKERS = {"_", "gettext", "gettext_lazy", "ngettext", "pgettext_lazy", "said", "N_"}
 # What Django makes of a template's texts before they are extracted.
-IN_TEMPLATES = re.compile(r"""gettext\(u?('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")[,)]""")
+IN_TEMPLATES = re.compile(r"""(?:gettext|_)\(u?('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")[,)]""")
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|\{\w*\}")
 HEADINGS = {
     "/": "概览",
