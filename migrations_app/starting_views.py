@@ -17,6 +17,7 @@ from migrations_app import services
 from migrations_app.engines import Plan
 from migrations_app.forms import MigrationForm
 from migrations_app.plans import services as plans
+from migrations_app.plans import standing_out
 from migrations_app.plans.models import MigrationPlan
 from migrations_app.shown import shown_migrations
 from teams import access
@@ -143,7 +144,7 @@ def _plan(pair: ClusterPair, form: MigrationForm) -> dict[str, Any]:
         "object_count": sum(plan.objects.values()),
         "bytes": sum(claim["capacity_bytes"] for claim in claims),
         "verdicts": {"pass": 0, "warning": 0, "failure": 0} | Counter(check["status"] for check in plan.checks),
-        "standing_out": [check for check in plan.checks if check["status"] != "pass"],
+        "groups": standing_out.groups(plan.checks),
         "passes": [check for check in plan.checks if check["status"] == "pass"],
         "blocked": any(check["status"] == "failure" for check in plan.checks),
     }

@@ -25,7 +25,7 @@ from teams.access import Action
 ROWS_PER_PAGE = 50
 # Events that the live page shows at once; earlier ones are on their own page.
 EVENTS_ON_PAGE = 200
-EVENTS_PER_PAGE = 1000
+EVENTS_PER_PAGE = 200
 
 
 @require_GET

@@ -15,6 +15,7 @@ urlpatterns: list[URLPattern] = [
     path("plans/<uuid:pk>/objects/<int:row>/", views.plan_object, name="plan-object"),
     path("plans/<uuid:pk>/objects/<int:row>/yaml/", views.plan_object_yaml, name="plan-object-yaml"),
     path("plans/<uuid:pk>/suggestions/", suggestion_views.plan_suggestions, name="plan-suggestions"),
+    path("plans/<uuid:pk>/checks/", views.plan_check_rest, name="plan-check-rest"),
     path("plans/<uuid:pk>/checks.json", views.plan_checks, name="plan-checks"),
     path("plans/<uuid:pk>/export/", views.plan_export, name="plan-export"),
     path("plans/<uuid:pk>/look-again/", views.plan_look_again, name="plan-look-again"),

@@ -19,7 +19,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from audit.actor import Actor
 from migrations_app import asked
 from migrations_app.engines import ForeseesObjects, engine_for
-from migrations_app.plans import contents, export, reading, services, suggesting
+from migrations_app.plans import contents, export, reading, services, standing_out, suggesting
 from migrations_app.plans.models import MigrationPlan, PlannedObject, SuggestionState
 from migrations_app.plans.reading import Filters
 from teams import access
@@ -61,9 +61,7 @@ def plan_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         "caveats": reading.caveats(plan),
         "namespaces": reading.namespaces(plan),
         "verdicts": {"pass": 0, "warning": 0, "failure": 0} | Counter(each["status"] for each in plan.checks),
-        "standing_out": sorted(
-            (each for each in plan.checks if each["status"] != "pass"), key=lambda each: each["status"] != "failure"
-        ),
+        "groups": standing_out.groups(plan.checks, request.GET.get("checks", "")),
         "passes": [each for each in plan.checks if each["status"] == "pass"],
         "bytes": sum(each["capacity_bytes"] for each in plan.claims),
         "chosen": asked.in_words(plan.pair, plan.asked()),
@@ -209,6 +207,16 @@ def _framed(request: HttpRequest, template: str, context: dict[str, Any]) -> Htt
     in_dialog = bool(request.headers.get("HX-Request"))
     context["frame"] = "ui/dialog.html" if in_dialog else "migrations_app/plans/object_page.html"
     return render(request, template, context)
+
+
+@require_GET
+def plan_check_rest(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """The fragment with what the plan's page shows of one check only when asked: `?code=` and `?status=`."""
+    plan = access.get(_plans(), request.user, pk)
+    code, status = request.GET.get("code", ""), request.GET.get("status", "")
+    if not request.headers.get("HX-Request"):
+        return redirect(f"{plan.get_absolute_url()}?{urlencode({'checks': code})}#checks")
+    return render(request, "migrations_app/plans/check_rest.html", {"rest": standing_out.rest_of(plan.checks, code, status)})
 
 
 @require_GET

@@ -371,3 +371,56 @@ def test_the_yaml_of_what_is_purged_is_what_the_destination_has(
     page = shown(alice, f"{at(company)}objects/{gone.pk}/yaml/")
     assert "What is deleted on the destination" in page
     assert "<del class=''>-  a: b</del>" in page
+
+
+@pytest.fixture
+def warned(company: factories.Company) -> MigrationPlan:
+    """A plan with a failure, many warnings of one check and two of another."""
+    about = {"why": "", "remedy": "", "command": "", "objects": []}
+    many = [
+        {
+            "code": "registries",
+            "title": "Registries",
+            "status": "warning",
+            "message": f"Image {n} may be lacking.",
+            **about,
+        }
+        for n in range(148)
+    ]
+    few = [
+        {"code": "quota", "title": "Quota", "status": "warning", "message": f"Quota {n}.", **about} for n in range(2)
+    ]
+    failure = {"code": "existing", "title": "Existing", "status": "failure", "message": "It is there.", **about}
+    MigrationPlan.objects.filter(pk=company.plan.pk).update(checks=[*many[:100], *few, *many[100:], failure])
+    return MigrationPlan.objects.get(pk=company.plan.pk)
+
+
+def test_of_many_equal_checks_the_first_are_shown_and_the_rest_when_asked(
+    company: factories.Company, warned: MigrationPlan, alice: Client
+) -> None:
+    page = shown(alice, at(company))
+    assert "1 failure" in page
+    assert "150 warnings" in page
+    assert page.index("It is there.") < page.index("Image 0 may be lacking.")
+    assert "Image 2 may be lacking." in page
+    assert "Image 3 may be lacking." not in page
+    assert "Quota 0." in page
+    assert "Quota 1." in page
+    assert "Show all 148 of “Registries”" in page
+    assert page.count("Show all") == 1
+
+    rest = alice.get(f"{at(company)}checks/?code=registries&status=warning", **HTMX).content.decode()
+    assert rest.count("may be lacking") == 145
+    assert "Image 147 may be lacking." in rest
+    assert "Quota" not in rest
+    # Without scripts, the page itself shows them.
+    answer = alice.get(f"{at(company)}checks/?code=registries&status=warning")
+    assert answer["Location"] == f"{at(company)}?checks=registries#checks"
+    assert shown(alice, f"{at(company)}?checks=registries").count("may be lacking") == 148
+    assert len(alice.get(f"{at(company)}checks.json").json()["checks"]) == 151
+
+
+def test_others_may_not_see_the_rest_of_the_checks(company: factories.Company, warned: MigrationPlan) -> None:
+    outsider = Client()
+    outsider.force_login(factories.person("stranger"))
+    assert outsider.get(f"{at(company)}checks/?code=registries&status=warning", **HTMX).status_code == 404
