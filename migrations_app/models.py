@@ -228,6 +228,20 @@ def earlier_over(pair: ClusterPair) -> frozenset[str]:
     return frozenset(str(pk) for pk in pair.migrations.filter(status__in=FINISHED).values_list("pk", flat=True))
 
 
+def purgeable(pair: ClusterPair, spec: Spec) -> frozenset[tuple[str, str, str]]:
+    """The kinds that finished migrations over the pair brought into the spec's namespaces on the destination.
+
+    Each as API version, kind and namespace.
+    """
+    rows = MigrationResource.objects.filter(
+        migration__pair=pair, migration__status__in=FINISHED, namespace__in=spec.destination_namespaces()
+    ).exclude(created_uid="")
+    found = rows.exclude(kind="PersistentVolumeClaim").values_list("group", "version", "kind", "namespace").distinct()
+    return frozenset(
+        (f"{group}/{version}" if group else version, kind, namespace) for group, version, kind, namespace in found
+    )
+
+
 class MigrationVolume(models.Model):
     """One claim of the migration, and how far its data has come. Byte counts are of file content, in bytes."""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clusters.kube.connection import Connection
+from clusters.kube.discovery import Discovery
 from clusters.kube.errors import Forbidden, NotFound
 from clusters.texts import Text, said
 from migrations_app.resources.dependencies import Missing
@@ -63,7 +64,7 @@ def needed_by(connection: Connection, objects: Collection[Object], spec: Spec, *
     namespaces = frozenset(spec.namespaces)
     accounts = None if whole else _accounts(objects)
     services = None if whole else {key_of(obj)[2:] for obj in objects if type_of(obj) == ("", "Service")}
-    reader.take_named(DEFINITIONS, _definitions(connection, objects))
+    reader.take_named(DEFINITIONS, _definitions(connection.discovery(), objects))
     reader.take_named(PRIORITIES, _priority_classes(objects))
     reader.take(BINDINGS, lambda each: binds(each, namespaces, accounts))
     for resource in WEBHOOKS:
@@ -75,6 +76,19 @@ def needed_by(connection: Connection, objects: Collection[Object], spec: Spec, *
         for each in reader.listed(CONSTRAINTS):
             found.grants += _grants(each, spec)
     return found
+
+
+def read_for(discovery: Discovery, objects: Collection[Object]) -> list[tuple[str, str]]:
+    """What `needed_by` asks for, as verb and resource; all that it ever does where no objects are known yet."""
+    names = {
+        DEFINITIONS: _definitions(discovery, objects),
+        PRIORITIES: _priority_classes(objects),
+        ROLES: _cluster_roles(objects),
+    }
+    found = [("get", resource) for resource, wanted in names.items() if wanted or not objects]
+    found += [("list", ROLES)] if names[ROLES] or not objects else []
+    found += [("list", each) for each in (BINDINGS, *WEBHOOKS, API_SERVICES, CONSTRAINTS)]
+    return [(verb, resource) for verb, resource in found if discovery.find(resource) is not None]
 
 
 class _Reader:
@@ -107,8 +121,7 @@ class _Reader:
         return there
 
 
-def _definitions(connection: Connection, objects: Collection[Object]) -> set[str]:
-    discovery = connection.discovery()
+def _definitions(discovery: Discovery, objects: Collection[Object]) -> set[str]:
     types = {(obj["apiVersion"], obj["kind"]) for obj in objects}
     resources = [discovery.by_kind(*each) for each in types]
     return {each.name for each in resources if each and "." in each.group and each.group not in BUILT_IN_GROUPS}
@@ -161,15 +174,20 @@ def _calls(
     return any(place[0] in namespaces and (services is None or place in services) for place in places)
 
 
-def _roles(reader: _Reader, objects: Collection[Object]) -> None:
-    """The ClusterRoles that bindings name, and those whose rules the aggregated ones among them are made of."""
-    names = {
+def _cluster_roles(objects: Collection[Object]) -> set[str]:
+    """The names of ClusterRoles that bindings name."""
+    return {
         obj["roleRef"]["name"]
         for obj in objects
         if type_of(obj) in ((RBAC, "RoleBinding"), (RBAC, "ClusterRoleBinding"))
         and obj["roleRef"]["kind"] == "ClusterRole"
         and not obj["roleRef"]["name"].startswith("system:")
     }
+
+
+def _roles(reader: _Reader, objects: Collection[Object]) -> None:
+    """The ClusterRoles that bindings name, and those whose rules the aggregated ones among them are made of."""
+    names = _cluster_roles(objects)
     there = reader.take_named(ROLES, names)
     selectors = [
         LabelSelector.from_object(each)

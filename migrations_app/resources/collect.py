@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clusters.kube.connection import Connection
-from clusters.kube.discovery import Resource
+from clusters.kube.discovery import Discovery, Resource
 from clusters.kube.errors import Forbidden, NotFound, Unavailable
 from clusters.texts import NOTHING, Text, said
 from migrations_app.resources import cluster_scoped, dependencies, notes
@@ -121,12 +121,7 @@ def _listed(
 ) -> Iterator[tuple[Resource, Object]]:
     """Every object of the kinds that can matter, namespace by namespace, each once; claims are among them."""
     discovery = connection.discovery()
-    resources = [
-        each
-        for each in discovery.resources()
-        if _is_asked_for(each, chooser) and each.api_version not in discovery.unavailable
-    ]
-    resources.sort(key=lambda each: each.group == LEGACY)
+    resources = sorted(asked_for(discovery, chooser), key=lambda each: each.group == LEGACY)
     asked = [(namespace, resource) for namespace in spec.namespaces for resource in resources]
 
     def read(at: tuple[str, Resource]) -> list[Object] | Skipped:
@@ -157,6 +152,15 @@ def _listed(
                 seen.add(uid or "")
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def asked_for(discovery: Discovery, chooser: Chooser) -> list[Resource]:
+    """The kinds in namespaces whose objects can matter."""
+    return [
+        each
+        for each in discovery.resources()
+        if _is_asked_for(each, chooser) and each.api_version not in discovery.unavailable
+    ]
 
 
 def _is_asked_for(resource: Resource, chooser: Chooser) -> bool:

@@ -39,6 +39,9 @@ def namespaces(connection: Connection, side: Side, names: tuple[str, ...]) -> tu
     for name in names:
         try:
             namespace = connection.get("namespaces", name)
+        except errors.Forbidden:
+            # Told with all other permissions that are lacking.
+            continue
         except errors.NotFound:
             wrong.append(
                 NAMESPACES.failure(
@@ -79,12 +82,19 @@ def _namespaces_like(connection: Connection, name: str) -> Text:
 def destination_namespaces(
     connection: Connection, side: Side, names: tuple[str, ...]
 ) -> tuple[dict[str, Object], list[Result]]:
-    """Those of the namespaces that the destination has already, and what is wrong with them. Raises KubeError."""
+    """Those of the namespaces that the destination has already, and what is wrong with them. Raises KubeError.
+
+    One that may not be read is taken for none: that permission is told of with all others that are lacking.
+    """
     there: dict[str, Object] = {}
     results: list[Result] = []
+    unseen = False
     for name in names:
         try:
             namespace = connection.get("namespaces", name)
+        except errors.Forbidden:
+            unseen = True
+            continue
         except errors.NotFound:
             if not connection.can_i("create", "namespaces"):
                 results.append(
@@ -103,7 +113,7 @@ def destination_namespaces(
         if namespace["metadata"].get("deletionTimestamp"):
             results.append(_going(side, name, said("Wait until it is gone.")))
         there[name] = namespace
-    if not results:
+    if not results and not unseen:
         new = [name for name in names if name not in there]
         told = [counted(len(there), "{names} is there", "{names} are there", names=listed(there))] if there else []
         told += [said("{names} will be made", names=listed(new))] if new else []

@@ -24,7 +24,7 @@ from migrations_app.engines.native.snapshots import Reading
 from migrations_app.engines.native.wanted import Wanted
 from migrations_app.engines.sides import Side, both_sides
 from migrations_app.lease import Lease
-from migrations_app.models import Migration, MigrationVolume, earlier_over
+from migrations_app.models import Migration, MigrationVolume, earlier_over, purgeable
 from migrations_app.resources.collect import Collected, collect
 from migrations_app.resources.preflight import permissions
 from migrations_app.resources.preflight.context import Context, WantedClaim
@@ -118,6 +118,7 @@ def survey(wanted: Wanted) -> Survey:
         spec=wanted.spec,
         migration_id=wanted.migration_id,
         earlier=earlier_over(wanted.pair),
+        purgeable=purgeable(wanted.pair, wanted.spec) if wanted.spec.purge_deleted_resources else (),
         renews_keys=wanted.pair.object_store.gives_temporary_keys,
     )
     if wanted.spec.include_volumes:

@@ -13,12 +13,16 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True, order=True)
 class Need:
-    """One verb on one resource, as RBAC names it; the namespace is empty for what lies outside of namespaces."""
+    """One verb on one resource, as RBAC names it; the namespace is empty for what lies outside of namespaces.
+
+    With a `name` it is that one object alone.
+    """
 
     namespace: str
     resource: str
     verb: str
     subresource: str = ""
+    name: str = ""
 
     @property
     def group(self) -> str:
@@ -50,13 +54,13 @@ class Access:
             # The rules of a namespace do not tell which of them hold for the whole cluster.
             return self._asked(need)
         rules, incomplete = self.rules(need.namespace)
-        if covered(rules, need.verb, need.group, need.plural):
+        if covered(rules, need.verb, need.group, need.plural, need.name):
             return True
         # Other authorizers than RBAC cannot list what they allow.
         return incomplete and self._asked(need)
 
     def _asked(self, need: Need) -> bool:
-        return self._facts.may(need.verb, need.resource, need.namespace, subresource=need.subresource)
+        return self._facts.may(need.verb, need.resource, need.namespace, subresource=need.subresource, name=need.name)
 
     def rules(self, namespace: str) -> tuple[list[Object], bool]:
         """The rules that hold in the namespace, and whether there may be more."""

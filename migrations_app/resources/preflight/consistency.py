@@ -102,8 +102,11 @@ def _snapshots(context: Context, claim: WantedClaim) -> Text:
         classes = [
             each["metadata"]["name"] for each in context.source.list(SNAPSHOT_CLASSES) if each.get("driver") == driver
         ]
-    except Unreadable:
-        return said("Whether its driver can take snapshots is not known.")
+    except Unreadable as unreadable:
+        return said(
+            "Whether its driver can take snapshots is not known: {resource} may not be listed there.",
+            resource=unreadable.resource,
+        )
     if not classes:
         return said("Its driver offers no snapshots.")
     if not claim.why_live:

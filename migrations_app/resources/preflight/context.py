@@ -70,6 +70,8 @@ class Context:
     migration_id: str = ""
     # Earlier migrations over the same pair, whose objects this one may change.
     earlier: Collection[str] = ()
+    # Where the migration purges, the kinds that those brought: version, kind, and namespace on the destination.
+    purgeable: Collection[tuple[str, str, str]] = ()
     collected: Sequence[Object] = ()
     planned: Sequence[Object] = ()
     claims: Sequence[WantedClaim] = ()

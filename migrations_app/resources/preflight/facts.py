@@ -16,6 +16,7 @@ from clusters.texts import Text, said
 Object = dict[str, Any]
 # `list` is a method of Facts.
 Objects = list[Object]
+Places = list[tuple[str, str]]
 
 
 class Unreadable(Exception):
@@ -90,10 +91,15 @@ class Facts:
             except Forbidden:
                 return None
 
-    def may(self, verb: str, resource: str, namespace: str = "", *, subresource: str = "") -> bool:
+    def asked_for(self) -> Places:
+        """Resource and namespace of all that was listed so far, or could not be."""
+        with self._lock:
+            return sorted(key for key in self._lists if self.discovery.find(key[0]) is not None)
+
+    def may(self, verb: str, resource: str, namespace: str = "", *, subresource: str = "", name: str = "") -> bool:
         """Whether our account may do it (SelfSubjectAccessReview)."""
         with self.asked() as connection:
-            return connection.can_i(verb, resource, namespace or None, subresource=subresource)
+            return connection.can_i(verb, resource, namespace or None, subresource=subresource, name=name)
 
     def review(self, path: str, review: Object, what: str) -> Object | None:
         """The status of an answered review; None where it may not be asked, or is not known."""

@@ -36,16 +36,21 @@ def manifests(needs: Iterable[Need], *, name: str, user: str, absent: Iterable[s
 
 
 def _rules(needs: list[Need]) -> list[Object]:
-    """One rule for all resources of a group that need the same verbs."""
-    verbs: dict[tuple[str, str], list[str]] = {}
+    """One rule for all resources of a group that need the same verbs, on all objects or on the same one."""
+    verbs: dict[tuple[str, str, str], list[str]] = {}
     for each in needs:
-        verbs.setdefault((each.group, each.plural), []).append(each.verb)
-    resources: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for (group, plural), found in verbs.items():
-        resources.setdefault((group, tuple(sorted(set(found)))), []).append(plural)
+        verbs.setdefault((each.group, each.name, each.plural), []).append(each.verb)
+    resources: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
+    for (group, name, plural), found in verbs.items():
+        resources.setdefault((group, name, tuple(sorted(set(found)))), []).append(plural)
     return [
-        {"apiGroups": [group], "resources": sorted(plurals), "verbs": list(allowed)}
-        for (group, allowed), plurals in sorted(resources.items())
+        {
+            "apiGroups": [group],
+            "resources": sorted(plurals),
+            **({"resourceNames": [name]} if name else {}),
+            "verbs": list(allowed),
+        }
+        for (group, name, allowed), plurals in sorted(resources.items())
     ]
 
 

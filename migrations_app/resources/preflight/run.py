@@ -33,10 +33,14 @@ from migrations_app.resources.preflight.result import Check, Result, worst_first
 Look = Callable[[Context], Iterator[Result]]
 WORKERS = 6
 
-# In the order in which results of one kind are shown.
-CHECKS: tuple[tuple[Check, Look], ...] = (
+# Looked at when the others have said what they had to read, which belongs to the role that is offered.
+LAST: tuple[tuple[Check, Look], ...] = (
     (permissions.PERMISSIONS, permissions.of_source),
     (permissions.PERMISSIONS, permissions.of_destination),
+)
+# In the order in which results of one kind are shown.
+CHECKS: tuple[tuple[Check, Look], ...] = (
+    *LAST,
     (permissions.ESCALATION, permissions.escalation),
     (apis.VERSIONS, apis.versions),
     (apis.DEFINITIONS, apis.definitions),
@@ -80,9 +84,11 @@ CHECKS: tuple[tuple[Check, Look], ...] = (
 
 def preflight(context: Context) -> list[Result]:
     """What stands in the way, failures first."""
+    others = [each for each in CHECKS if each not in LAST]
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="preflight") as pool:
-        found = list(pool.map(lambda each: _looked(context, *each), CHECKS))
-    return worst_first(result for results in found for result in results)
+        found = list(pool.map(lambda each: _looked(context, *each), others))
+    first = [_looked(context, *each) for each in LAST]
+    return worst_first(result for results in (*first, *found) for result in results)
 
 
 def _looked(context: Context, check: Check, look: Look) -> list[Result]:
