@@ -135,5 +135,5 @@ def test_openshift_without_a_permissive_scc_gives_no_root() -> None:
 def test_constraints_are_permissive_when_they_let_in_root_and_all_capabilities(
     user: str, capabilities: list[str] | None, permissive: bool
 ) -> None:
-    constraints = {"runAsUser": {"type": user}, "allowedCapabilities": capabilities}
+    constraints = {"runAsUser": {"type": user}, "allowedCapabilities": capabilities, "volumes": ["*"]}
     assert privileges.is_permissive(constraints) is permissive

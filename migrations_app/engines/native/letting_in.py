@@ -14,10 +14,12 @@ from clusters.kube import errors
 from clusters.kube.connection import Connection
 from migrations_app.engines.native import pod_options, privileges
 from migrations_app.engines.native.privileges import NOBODY, Direction, Level, Power
+from migrations_app.resources.constraints import SCCS, Account, is_named, use_review
 from migrations_app.resources.marks import MANAGED_BY, VOLUME_LABEL
 
 Object = dict[str, Any]
-SCCS = "securitycontextconstraints.security.openshift.io"
+# The constraints that OpenShift comes with and that let everything in, for whoever may not read any.
+PRIVILEGED: Object = {"metadata": {"name": "privileged"}}
 LEVELS: tuple[Level, ...] = ("root", "baseline", "restricted")
 
 
@@ -66,36 +68,20 @@ def refuses_root(connection: Connection, namespace: str) -> bool:
     if connection.discovery().find(SCCS) is None:
         return False
     try:
-        constraints = list(connection.list(SCCS))
+        there = list(connection.list(SCCS))
     except errors.Forbidden:
-        permissive = ["privileged"]
+        there = [PRIVILEGED]
     else:
-        if not constraints:
+        if not there:
             return False
-        permissive = [each["metadata"]["name"] for each in constraints if privileges.is_permissive(each)]
-    return not any(_may_use(connection, namespace, name) for name in permissive)
+    # Movers' pods have the default service account.
+    account = Account(namespace, "default")
+    permissive = [each for each in there if each is PRIVILEGED or privileges.is_permissive(each)]
+    return not any(is_named(each, account) or _is_granted(connection, each, account) for each in permissive)
 
 
-def _may_use(connection: Connection, namespace: str, name: str) -> bool:
-    """Whether movers' pods, which have the default service account, may use the constraints."""
-    attributes = {
-        "namespace": namespace,
-        "verb": "use",
-        "group": "security.openshift.io",
-        "resource": "securitycontextconstraints",
-        "name": name,
-    }
-    review = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "LocalSubjectAccessReview",
-        "metadata": {"namespace": namespace},
-        "spec": {
-            "user": f"system:serviceaccount:{namespace}:default",
-            "groups": ["system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"],
-            "resourceAttributes": attributes,
-        },
-    }
-    path = f"/apis/authorization.k8s.io/v1/namespaces/{namespace}/localsubjectaccessreviews"
+def _is_granted(connection: Connection, constraints: Object, account: Account) -> bool:
+    path, review = use_review(constraints["metadata"]["name"], account)
     try:
         answer = connection.json("POST", path, body=review, repeatable=True, what="review the movers' permissions")
     except errors.Forbidden:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from clusters.texts import NOTHING, Text, said
+from migrations_app.resources.preflight.scc import unfit
 
 Object = dict[str, Any]
 Direction = Literal["push", "pull"]
@@ -36,6 +37,8 @@ CAPABILITIES: dict[Direction, list[str]] = {
 }
 # DAC_READ_SEARCH is not among those that `baseline` lets in. DAC_OVERRIDE reads as much, and the mount is read-only.
 BASELINE_CAPABILITIES: dict[Direction, list[str]] = {"push": ["DAC_OVERRIDE"], "pull": CAPABILITIES["pull"]}
+# What movers mount.
+VOLUMES = ("persistentVolumeClaim", "secret", "emptyDir")
 
 
 @dataclass(frozen=True)
@@ -110,10 +113,12 @@ def _decide(
 
 
 def is_permissive(constraints: Object) -> bool:
-    """Whether OpenShift's SecurityContextConstraints let in a pod of the level `root`."""
-    allowed = set(constraints.get("allowedCapabilities") or ())
-    needed = {name for names in CAPABILITIES.values() for name in names}
-    return (constraints.get("runAsUser") or {}).get("type") == "RunAsAny" and ("*" in allowed or needed <= allowed)
+    """Whether OpenShift's SecurityContextConstraints let in the movers' pods of the level `root`."""
+    power = Power("root")
+    containers = [{"securityContext": container_context(each, power)} for each in DIRECTIONS]
+    volumes = [{"name": each, each: {}} for each in VOLUMES]
+    spec = {"securityContext": pod_context(power), "containers": containers, "volumes": volumes}
+    return not unfit(constraints, spec, range(0))
 
 
 def pod_context(power: Power) -> Object:

@@ -6,9 +6,10 @@ and those that a role with the verb `use` grants. Of these one has to fit the po
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from clusters.texts import NOTHING, Text, counted, listed, said, sentences
+from migrations_app.resources.constraints import GROUP, PLURAL, SCCS, Account, is_named, use_review
 from migrations_app.resources.marks import annotations_of
 from migrations_app.resources.preflight.context import Context, Object
 from migrations_app.resources.preflight.facts import Facts, Unreadable
@@ -18,8 +19,6 @@ from migrations_app.resources.preflight.workloads import Workload
 from migrations_app.resources.references import items, section
 
 SCC = Check("scc", said("SecurityContextConstraints"))
-SCCS = "securitycontextconstraints.security.openshift.io"
-SCC_GROUP = "security.openshift.io"
 RBAC = "rbac.authorization.k8s.io"
 # Which constraints let a running pod in, as OpenShift notes it on the pod.
 USED_ANNOTATION = "openshift.io/scc"
@@ -117,14 +116,13 @@ def _power(constraints_of: Object) -> tuple[int, int, str]:
     return allowed, rank, str(constraints_of["metadata"]["name"])
 
 
-def _may_use(context: Context, found: Object, namespace: str, account: str) -> bool:
-    user = f"system:serviceaccount:{namespace}:{account}"
-    groups = {"system:authenticated", "system:serviceaccounts", f"system:serviceaccounts:{namespace}"}
-    if user in (found.get("users") or ()) or groups & set(found.get("groups") or ()):
-        return True
-    name = found["metadata"]["name"]
-    return _granted_by_what_comes(context, name, namespace, account) or _reviewed(
-        context.destination, name, namespace, user, groups
+def _may_use(context: Context, found: Object, namespace: str, name: str) -> bool:
+    account = Account(namespace, name)
+    constraints_name = found["metadata"]["name"]
+    return (
+        is_named(found, account)
+        or _granted_by_what_comes(context, constraints_name, namespace, name)
+        or _reviewed(context.destination, constraints_name, account)
     )
 
 
@@ -146,8 +144,8 @@ def _granted_by_what_comes(context: Context, name: str, namespace: str, account:
 
 def _grants(role: Object, name: str) -> bool:
     return any(
-        SCC_GROUP in (rule.get("apiGroups") or ())
-        and "securitycontextconstraints" in (rule.get("resources") or ())
+        GROUP in (rule.get("apiGroups") or ())
+        and PLURAL in (rule.get("resources") or ())
         and {"use", "*"} & set(rule.get("verbs") or ())
         and name in (rule.get("resourceNames") or (name,))
         for rule in items(role, "rules")
@@ -165,22 +163,9 @@ def _is_account(subject: Object, namespace: str, account: str) -> bool:
     return False
 
 
-def _reviewed(facts: Facts, name: str, namespace: str, user: str, groups: Iterable[str]) -> bool:
+def _reviewed(facts: Facts, name: str, account: Account) -> bool:
     """What the destination answers about the account; no where it may not be asked."""
-    attributes = {
-        "namespace": namespace,
-        "verb": "use",
-        "group": SCC_GROUP,
-        "resource": "securitycontextconstraints",
-        "name": name,
-    }
-    review = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "LocalSubjectAccessReview",
-        "metadata": {"namespace": namespace},
-        "spec": {"user": user, "groups": sorted(groups), "resourceAttributes": attributes},
-    }
-    path = f"/apis/authorization.k8s.io/v1/namespaces/{namespace}/localsubjectaccessreviews"
+    path, review = use_review(name, account)
     return bool((facts.review(path, review, "review an account's permissions") or {}).get("allowed"))
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from migrations_app import services
-from tests.constraints import RBAC, ROLE, openshifts_own
+from migrations_app.engines.native import letting_in
+from tests.constraints import RBAC, ROLE, constraints, openshifts_own
 from tests.engine.conftest import eventually
 from tests.engine.scenarios.conftest import Scenario
 from tests.resources.objects import Object, make, workload
@@ -87,3 +88,22 @@ def test_a_binding_that_comes_along_lets_the_pods_in(walled: Scenario) -> None:
     }
     assert used == {"web": "anyuid", "plain": "restricted-v2"}
     assert events_there(walled) == []
+
+
+def test_movers_are_root_where_the_constraints_themselves_name_their_account(walled: Scenario) -> None:
+    walled.prod.create("namespaces", make("Namespace", PROJECT))
+    try:
+        assert letting_in.refuses_root(walled.prod, PROJECT)
+        anyone = {"type": "RunAsAny"}
+        account = f"system:serviceaccount:{PROJECT}:default"
+        named = constraints("movers", runAsUser=anyone, fsGroup=anyone, allowedCapabilities=["*"], users=[account])
+        walled.prod.create(walled.prod.resource_of(named), named)
+        assert not letting_in.refuses_root(walled.prod, PROJECT)
+        walled.prod.delete(walled.prod.resource_of(named), "movers")
+        # Constraints that let movers be root and keep claims out are none for them.
+        named["volumes"] = ["secret"]
+        walled.prod.create(walled.prod.resource_of(named), named)
+        assert letting_in.refuses_root(walled.prod, PROJECT)
+    finally:
+        walled.prod.delete("securitycontextconstraints.security.openshift.io", "movers")
+        walled.prod.delete("namespaces", PROJECT)
