@@ -152,6 +152,54 @@ def test_a_webhook_that_may_be_ignored_is_a_warning_and_one_about_others_is_noth
     lab.warning("admission-webhooks", "(failurePolicy Ignore)", "and then lets the objects in")
 
 
+DEPLOYMENTS = {"operations": ["CREATE"], "apiGroups": ["apps"], "apiVersions": ["v1"], "resources": ["deployments"]}
+
+
+def test_a_webhook_with_conditions_may_be_asked(lab: Lab) -> None:
+    lab.deployment()
+    webhook(lab, "picky", matchConditions=[{"name": "c", "expression": "object.metadata.name != 'x'"}])
+    lab.warning(
+        "admission-webhooks",
+        "ValidatingWebhookConfiguration picky of the destination cluster prod may be asked about",
+        "which only it can tell",
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "asked"),
+    [
+        ({"rules": [{**DEPLOYMENTS, "scope": "Cluster"}]}, False),
+        ({"rules": [{**DEPLOYMENTS, "scope": "Namespaced"}]}, True),
+        ({"rules": [{**DEPLOYMENTS, "operations": ["UPDATE"]}]}, False),
+        ({"rules": [{**DEPLOYMENTS, "resources": ["deployments/*"]}]}, True),
+        ({"rules": [{**DEPLOYMENTS, "resources": ["deployments/scale"]}]}, False),
+        ({"rules": [{**DEPLOYMENTS, "apiVersions": ["v1beta1"]}]}, False),
+        ({"objectSelector": {"matchLabels": {"tier": "gold"}}}, False),
+        ({"objectSelector": {"matchExpressions": [{"key": "tier", "operator": "DoesNotExist"}]}}, True),
+    ],
+)
+def test_rules_and_selectors_say_what_a_webhook_is_asked_about(lab: Lab, fields: Object, asked: bool) -> None:
+    lab.deployment()
+    webhook(lab, "judge", **fields)
+    assert [each["status"] for each in lab.of("admission-webhooks")] == ["failure" if asked else "pass"]
+
+
+@pytest.mark.parametrize(("policy", "asked"), [("Equivalent", True), ("Exact", False)])
+def test_a_rule_for_another_version_counts_unless_it_is_to_be_exact(lab: Lab, policy: str, asked: bool) -> None:
+    spec = {"maxReplicas": 3, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}}
+    lab.on_dev("HorizontalPodAutoscaler", "web", spec=spec)
+    rule = {**DEPLOYMENTS, "apiGroups": ["autoscaling"], "resources": ["horizontalpodautoscalers"]}
+    webhook(lab, "judge", rules=[rule], matchPolicy=policy)
+    assert [each["status"] for each in lab.of("admission-webhooks")] == ["failure" if asked else "pass"]
+
+
+def test_the_pods_of_what_comes_are_made_there_as_well(lab: Lab) -> None:
+    lab.deployment()
+    webhook(lab, "injector", rules=[{**DEPLOYMENTS, "apiGroups": [""], "resources": ["pods"]}])
+    lab.failure("admission-webhooks", f"is asked about pods of Deployment {lab.namespace}/web, and nobody answers")
+    assert [each["status"] for each in lab.of("admission-webhooks", start_applications=False)] == ["pass"]
+
+
 def test_a_policy_that_denies_is_named_with_its_rules(lab: Lab) -> None:
     lab.deployment()
     rule = {"operations": ["CREATE"], "apiGroups": ["apps"], "apiVersions": ["v1"], "resources": ["deployments"]}

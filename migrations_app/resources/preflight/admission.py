@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from clusters.texts import counted, listed, said
+from clusters.texts import Text, counted, listed, said
 from migrations_app.resources.marks import labels_of
-from migrations_app.resources.preflight.context import Context, Object, label
+from migrations_app.resources.preflight.context import Context, Object
 from migrations_app.resources.preflight.facts import Unreadable
+from migrations_app.resources.preflight.matching import coming, concerns, has_conditions
 from migrations_app.resources.preflight.result import Check, Result
 from migrations_app.resources.references import items, section
-from migrations_app.resources.selection import LabelSelector
 
 WEBHOOKS = Check("admission-webhooks", said("Admission webhooks"))
 POLICIES = Check("admission-policies", said("Admission policies"))
@@ -29,7 +29,12 @@ class Webhook:
     kind: str
     configuration: str
     webhook: Object
-    objects: tuple[Object, ...]
+    names: tuple[str, ...]
+
+    @property
+    def may_be_left_out(self) -> bool:
+        """Whether the API server may leave it unasked for reasons that only it can see, or goes on without it."""
+        return has_conditions(self.webhook) or self.webhook.get("failurePolicy") == "Ignore"
 
     def __str__(self) -> str:
         return f"{self.kind} {self.configuration}"
@@ -45,17 +50,27 @@ def webhooks(context: Context) -> Iterator[Result]:
             working.append(each)
             continue
         place = f"{service.get('namespace')}/{service.get('name')}"
-        names = list(map(label, each.objects))
+        names = list(each.names)
+        values = {
+            "webhook": each,
+            "destination": context.destination,
+            "names": listed(names),
+            "place": place,
+            "policy": each.webhook.get("failurePolicy") or "Fail",
+        }
         ignored = each.webhook.get("failurePolicy") == "Ignore"
         if is_up is None:
             yield WEBHOOKS.warning(
                 said(
+                    "{webhook} of the {destination} may be asked about {names}, and whether its Service {place} is up "
+                    "cannot be seen.",
+                    **values,
+                )
+                if has_conditions(each.webhook)
+                else said(
                     "{webhook} of the {destination} is asked about {names}, and whether its Service {place} is up "
                     "cannot be seen.",
-                    webhook=each,
-                    destination=context.destination,
-                    names=listed(names),
-                    place=place,
+                    **values,
                 ),
                 names,
                 why=said("If nobody answers, the API server refuses these objects."),
@@ -63,21 +78,21 @@ def webhooks(context: Context) -> Iterator[Result]:
                 command=f"{context.destination.kubectl} get endpointslices -n {service.get('namespace')}",
             )
             continue
-        make = WEBHOOKS.warning if ignored else WEBHOOKS.failure
+        make = WEBHOOKS.warning if each.may_be_left_out else WEBHOOKS.failure
         yield make(
             said(
+                "{webhook} of the {destination} may be asked about {names}, and nobody answers behind its Service "
+                "{place} (failurePolicy {policy}).",
+                **values,
+            )
+            if has_conditions(each.webhook)
+            else said(
                 "{webhook} of the {destination} is asked about {names}, and nobody answers behind its Service {place} "
                 "(failurePolicy {policy}).",
-                webhook=each,
-                destination=context.destination,
-                names=listed(names),
-                place=place,
-                policy=each.webhook.get("failurePolicy") or "Fail",
+                **values,
             ),
             [str(each), *names],
-            why=said("The API server waits for it in vain, and then lets the objects in.")
-            if ignored
-            else said("The API server would refuse these objects (failed calling webhook)."),
+            why=_consequence(each, ignored=ignored),
             remedy=said("Mend what runs the webhook, or remove its configuration if it is left over."),
             command=f"{context.destination.kubectl} get pods -n {service.get('namespace')}",
         )
@@ -97,45 +112,24 @@ def webhooks(context: Context) -> Iterator[Result]:
         )
 
 
+def _consequence(webhook: Webhook, *, ignored: bool) -> Text:
+    if ignored:
+        return said("The API server waits for it in vain, and then lets the objects in.")
+    if has_conditions(webhook.webhook):
+        return said(
+            "The API server would refuse those of these objects that meet its matchConditions, which only it can tell."
+        )
+    return said("The API server would refuse these objects (failed calling webhook).")
+
+
 def _asked(context: Context) -> Iterator[Webhook]:
+    every = list(coming(context))
     for kind, resource in CONFIGURATIONS:
         for configuration in context.destination.list(resource):
             for webhook in items(configuration, "webhooks"):
-                objects = tuple(obj for obj in context.planned if _concerns(context, webhook, obj))
-                if objects:
-                    yield Webhook(kind, configuration["metadata"]["name"], webhook, objects)
-
-
-def _concerns(context: Context, webhook: Object, obj: Object) -> bool:
-    """Whether the webhook is asked when the object is made."""
-    if not any(_rule_covers(context, rule, obj) for rule in items(webhook, "rules")):
-        return False
-    if not LabelSelector.from_object(section(webhook, "objectSelector")).matches(labels_of(obj)):
-        return False
-    namespace = obj["metadata"].get("namespace")
-    if not namespace:
-        return True
-    found = context.namespaces.get(namespace, {})
-    labels = {**labels_of(found), "kubernetes.io/metadata.name": namespace}
-    return LabelSelector.from_object(section(webhook, "namespaceSelector")).matches(labels)
-
-
-def _rule_covers(context: Context, rule: Object, obj: Object) -> bool:
-    group, _slash, version = obj["apiVersion"].rpartition("/")
-    resource = context.discovery.by_kind(obj["apiVersion"], obj["kind"])
-    plural = resource.plural if resource else ""
-    scope = "Namespaced" if obj["metadata"].get("namespace") else "Cluster"
-
-    def has(name: str, *values: str) -> bool:
-        return bool({"*", *values} & set(rule.get(name) or ()))
-
-    return (
-        has("operations", "CREATE")
-        and has("apiGroups", group)
-        and has("apiVersions", version)
-        and has("resources", plural, "*/*")
-        and rule.get("scope", "*") in ("*", scope)
-    )
+                names = tuple(name for name, obj in every if concerns(context, webhook, obj))
+                if names:
+                    yield Webhook(kind, configuration["metadata"]["name"], webhook, names)
 
 
 def _is_up(context: Context, service: Object) -> bool | None:
@@ -165,23 +159,27 @@ def policies(context: Context) -> Iterator[Result]:
         matching = section(found[name], "spec", "matchConstraints")
         as_webhook = {
             "rules": matching.get("resourceRules"),
+            "excludeRules": matching.get("excludeResourceRules"),
+            "matchPolicy": matching.get("matchPolicy"),
             "objectSelector": matching.get("objectSelector"),
             "namespaceSelector": matching.get("namespaceSelector"),
         }
-        objects = [label(obj) for obj in context.planned if _concerns(context, as_webhook, obj)]
+        objects = [name for name, obj in coming(context) if concerns(context, as_webhook, obj)]
         if objects:
             rules = [
                 str(each.get("message") or each.get("expression"))
                 for each in items(section(found[name], "spec"), "validations")
             ]
+            values = {
+                "name": name,
+                "destination": context.destination,
+                "objects": listed(objects),
+                "rules": listed(rules, 3),
+            }
             yield POLICIES.warning(
-                said(
-                    "ValidatingAdmissionPolicy {name} of the {destination} judges {objects}: {rules}.",
-                    name=name,
-                    destination=context.destination,
-                    objects=listed(objects),
-                    rules=listed(rules, 3),
-                ),
+                said("ValidatingAdmissionPolicy {name} of the {destination} may judge {objects}: {rules}.", **values)
+                if has_conditions(section(found[name], "spec"))
+                else said("ValidatingAdmissionPolicy {name} of the {destination} judges {objects}: {rules}.", **values),
                 [f"ValidatingAdmissionPolicy {name}", *objects],
                 why=said("The API server refuses objects that do not meet it."),
                 remedy=said(
