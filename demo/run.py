@@ -152,9 +152,10 @@ class Demo:
 
     def take_screenshots(self, folder: Path) -> None:
         """Pictures of every page, before and after a migration."""
-        from demo import screenshots
+        from demo import planted, screenshots
 
         self.tree.keep_up()
+        planted.plant({name: cluster["kubeconfig"] for name, cluster in self.clusters.items()})
         screenshots.take(self.address, user=USER, password=PASSWORD, folder=folder)
 
     def stop(self) -> None:

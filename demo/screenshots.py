@@ -11,6 +11,10 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from demo.planted import GUESTBOOK
+
+# As the demo names them.
+PORTWORX_PAIR = "dev-to-prod-portworx"
 LISTS = {
     "clusters": "cluster",
     "object-stores": "object-store",
@@ -71,6 +75,7 @@ def take(address: str, *, user: str, password: str, folder: Path) -> None:
                 if look is LOOKS[0]:
                     _write_rules(page, address, shoot)
                     _migrate(page, address, shoot)
+                    _migrate_by_stork(page, address)
                     _plan(page, address, shoot)
                 _every_page(page, address, shoot)
         browser.close()
@@ -131,6 +136,19 @@ def _migrate(page: Page, address: str, shoot: Callable[[str], None]) -> None:
     page.wait_for_selector("#migration-facts[data-status=Successful]", timeout=MIGRATION_MS)
 
 
+def _migrate_by_stork(page: Page, address: str) -> None:
+    """An application without volumes over the pair that Portworx and Stork serve."""
+    page.goto(f"{address}/pairs/")
+    page.click(f"tbody th a:text-is('{PORTWORX_PAIR}')")
+    page.wait_for_url(f"{address}/pairs/*-*/")
+    page.goto(f"{address}/migrations/new/?pair={page.url.rstrip('/').rpartition('/')[2]}")
+    page.check(f"input[name=namespaces][value={GUESTBOOK}]")
+    page.evaluate("document.querySelectorAll('#migration-form details').forEach(each => each.open = true)")
+    page.fill("#id_name", GUESTBOOK)
+    page.click("button[value=start]")
+    page.wait_for_selector("#migration-facts[data-status=Successful]", timeout=MIGRATION_MS)
+
+
 def _write_rules(page: Page, address: str, shoot: Callable[[str], None]) -> None:
     """Rules under a name, tried on an object of the source."""
     page.goto(f"{address}/transformations/")
@@ -174,8 +192,13 @@ def _plans(page: Page, address: str, shoot: Callable[[str], None]) -> None:
     page.click("tbody th a:text-is('elsewhere')")
     page.wait_for_url(f"{address}/plans/*-*/")
     shoot("plan-elsewhere")
-    page.goto(f"{page.url}suggestions/")
+    elsewhere = page.url
+    page.goto(f"{elsewhere}suggestions/")
     shoot("plan-suggestions")
+    page.goto(f"{elsewhere}?action=conflict&resource=configmaps")
+    shoot("plan-conflict")
+    page.goto(f"{address}{page.get_attribute('.kmw-rows tbody th a >> nth=0', 'href')}")
+    shoot("plan-conflict-object")
     page.goto(f"{address}/plans/")
     page.click("tbody th a:text-is('again')")
     page.wait_for_url(f"{address}/plans/*-*/")
@@ -194,7 +217,7 @@ def _pair_by_portworx(page: Page, address: str, shoot: Callable[[str], None]) ->
     page.goto(f"{address}/pairs/import/")
     shoot("pair-import")
     page.goto(f"{address}/pairs/")
-    page.click("tbody th a:text-is('dev-to-prod-portworx')")
+    page.click(f"tbody th a:text-is('{PORTWORX_PAIR}')")
     page.wait_for_url(f"{address}/pairs/*-*/")
     shoot("pair-by-portworx")
     pair = page.url
@@ -212,7 +235,7 @@ def _every_page(page: Page, address: str, shoot: Callable[[str], None]) -> None:
     for path, name in LISTS.items():
         page.goto(f"{address}/{path}/")
         shoot(f"{name}-list")
-        page.click("tbody th a >> nth=0")
+        page.click(f"tbody th a:not(:text-is('{GUESTBOOK}')) >> nth=0")
         page.wait_for_url(f"{address}/{path}/*-*/")
         shoot(f"{name}-detail")
         detail = page.url
@@ -224,6 +247,13 @@ def _every_page(page: Page, address: str, shoot: Callable[[str], None]) -> None:
                 shoot(f"migration-{action}-question")
             page.goto(f"{address}/migrations/new/")
             shoot("migration-new")
+            page.goto(f"{address}/migrations/")
+            page.click(f"tbody th a:text-is('{GUESTBOOK}')")
+            page.wait_for_url(f"{address}/migrations/*-*/")
+            shoot("migration-by-portworx")
+            page.goto(f"{page.url}stork/")
+            page.wait_for_selector("pre")
+            shoot("migration-stork")
             continue
         for action in ("edit", "remove"):
             page.goto(f"{detail}{action}/")
@@ -238,6 +268,9 @@ def _every_page(page: Page, address: str, shoot: Callable[[str], None]) -> None:
     for path in ("history", "account", "teams"):
         page.goto(f"{address}/{path}/")
         shoot(path)
+    page.goto(f"{address}/teams/add/")
+    shoot("team-add")
+    page.goto(f"{address}/teams/")
     page.click("tbody th a >> nth=0")
     shoot("team-detail")
     page.goto(f"{address}/nothing-here/")
