@@ -23,6 +23,7 @@ from migrations_app.resources.spec import Spec
 
 Object = dict[str, Any]
 Key = tuple[str, str, str, str]
+ADMISSION = "admissionregistration.k8s.io"
 # Where a namespace that stands alone is likely to be meant.
 NAMESPACE_NAMES = re.compile(r"namespaces?$", re.IGNORECASE)
 
@@ -85,9 +86,16 @@ class _Names:
         self._pattern = re.compile(
             rf"(?<![-\w.])(?P<pods>({label}\.)*)(?P<service>{label})\.(?P<space>{spaces})(?P<svc>\.svc)?(?![-\w])"
         )
+        self._quoted = re.compile(rf"(?P<quote>['\"])(?P<space>{spaces})(?P=quote)")
 
     def renamed(self, text: str) -> str:
         return self._pattern.sub(self._one, text)
+
+    def requoted(self, expression: str) -> str:
+        """The expression of CEL, with each namespace that stands alone between quotes under its new name."""
+        return self._quoted.sub(
+            lambda found: f"{found['quote']}{self.mapping[found['space']]}{found['quote']}", expression
+        )
 
     def _one(self, found: re.Match[str]) -> str:
         known = (found["space"], found["service"]) in self._services
@@ -101,12 +109,25 @@ def _of(obj: Object, names: _Names) -> Iterator[Suggestion]:
     if (group, kind) == ("", "Secret"):
         yield from _of_secret(obj, names)
         return
+    if group == ADMISSION:
+        yield from _of_conditions(obj, names)
     for path, text, alone, about in _texts(obj):
         after = names.renamed(text)
         if alone and text in names.mapping:
             after = names.mapping[text]
         if after != text:
             yield Suggestion(key_of(obj), path, text, after, about=about)
+
+
+def _of_conditions(obj: Object, names: _Names) -> Iterator[Suggestion]:
+    """Conditions in CEL on which webhooks are asked: `request.namespace == 'cms'`."""
+    for number, webhook in enumerate(items(obj, "webhooks")):
+        for place, condition in enumerate(items(webhook, "matchConditions")):
+            before = str(condition.get("expression") or "")
+            if (after := names.requoted(before)) != before:
+                path = f"/webhooks/{number}/matchConditions/{place}/expression"
+                about = f"condition {condition.get('name')} of webhook {webhook.get('name')}"
+                yield Suggestion(key_of(obj), path, before, after, about=about)
 
 
 def _texts(obj: Object) -> Iterator[tuple[str, str, bool, str]]:

@@ -110,3 +110,21 @@ def test_of_a_secret_it_is_told_which_key_names_a_service_and_nothing_else() -> 
 
 def test_without_a_mapping_there_is_nothing_to_suggest() -> None:
     assert suggestions([variable("mysql.cms.svc")], Spec(namespaces=("cms",))) == []
+
+
+def test_conditions_of_webhooks_that_name_a_namespace_are_shown_with_their_rule() -> None:
+    conditions = [
+        {"name": "ours", "expression": "request.namespace in ['cms', \"cms-db\", 'cms-other']"},
+        {"name": "all", "expression": "request.operation == 'CREATE'"},
+    ]
+    hook = make("ValidatingWebhookConfiguration", "judge", webhooks=[{"name": "a", "matchConditions": conditions}])
+    hook["metadata"].pop("namespace", None)
+    (found,) = suggestions([hook], SPEC)
+    assert found.path == "/webhooks/0/matchConditions/0/expression"
+    assert found.after == "request.namespace in ['prod', \"data\", 'cms-other']"
+    spec = Spec(namespaces=SPEC.namespaces, transformations=({"name": "t", "rules": [found.rule]},))
+    changed = transformed(hook, Options("m1", spec=spec))
+    assert [each["expression"] for each in changed["webhooks"][0]["matchConditions"]] == [
+        found.after,
+        conditions[1]["expression"],
+    ]
