@@ -148,3 +148,28 @@ def test_who_may_do_nothing_is_told_what_to_grant(robots: Robots) -> None:
     (failure,) = [each for each in robots.checks() if each["status"] == "failure" and "dev" in each["command"]][:1]
     assert "may not get namespaces" in failure["message"]
     assert "kind: Role" in failure["command"]
+
+
+def test_a_namespace_that_cannot_be_seen_into_stays(robots: Robots) -> None:
+    """Its account may make and delete namespaces, and not list all that others may have put there."""
+    estate = robots.estate
+    everywhere = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
+    rules = [{**everywhere, "apiGroups": ["", "batch", "snapshot.storage.k8s.io"]}]
+    for cluster, granted in (("dev", [everywhere]), ("prod", rules)):
+        role = make("ClusterRole", "robot", rules=granted)
+        reference = {"apiGroup": RBAC, "kind": "ClusterRole", "name": "robot"}
+        subjects = [{"kind": "ServiceAccount", "name": "robot", "namespace": "default"}]
+        for obj in (role, make("ClusterRoleBinding", "robot", roleRef=reference, subjects=subjects)):
+            obj["metadata"].pop("namespace", None)
+            estate.on(cluster).apply(obj)
+            robots.made.append((cluster, obj))
+    migration = estate.drive(estate.start(include_resources=False))
+    assert migration.status == Status.SUCCESSFUL, told(migration)
+    estate.on("prod").apply(make("Route", "theirs", "cms", spec={"to": {"kind": "Service", "name": "x"}}))
+    (foreseen,) = [each for each in services.foresee_roll_back(migration) if each.kind == "Namespace"]
+    assert (foreseen.action, "may not be listed" in foreseen.reason) == ("stay", True)
+    services.roll_back(migration, by=estate.by)
+    migration = estate.drive(migration, until=lambda migration: not migration.is_rolling_back)
+    assert estate.objects("prod", "persistentvolumeclaims") == {}
+    assert "theirs" in estate.objects("prod", "routes.route.openshift.io")
+    assert any("may not be listed" in each.message for each in migration.events.all()), told(migration)

@@ -240,29 +240,39 @@ def remove_namespaces(migration: Migration, lease: Lease) -> list[str]:
                 continue
             if migration_of(namespace) != str(migration.pk):
                 continue
-            others = list(
-                dict.fromkeys(f"{obj['kind']} {obj['metadata']['name']}" for obj in foreign(connection, name))
-            )
-            if others:
+            objects, unread = inside(connection, name)
+            others = list(dict.fromkeys(f"{obj['kind']} {obj['metadata']['name']}" for obj in objects))
+            if unread:
+                staying.append(f"Namespace {name}: {unseen(unread)}")
+            elif others:
                 staying.append(f"Namespace {name}: others have put something there ({', '.join(others[:5])})")
             elif not namespace["metadata"].get("deletionTimestamp"):
                 connection.delete("namespaces", name, uid=namespace["metadata"]["uid"])
     return staying
 
 
-def foreign(connection: Connection, namespace: str) -> Iterator[Object]:
-    """What is in the namespace that neither we made nor the cluster makes in every namespace."""
-    for obj in collect(connection, Spec(namespaces=(namespace,))).objects:
-        # What has an owner is there as long as that is.
-        if not obj["metadata"].get("ownerReferences"):
-            yield obj
-    yield from connection.list(CLAIMS, namespace)
+def inside(connection: Connection, namespace: str) -> tuple[list[Object], list[str]]:
+    """What is in the namespace that neither we nor the cluster itself made; and the kinds that may not be listed."""
+    found = collect(connection, Spec(namespaces=(namespace,)))
+    # What has an owner is there as long as that is.
+    others = [obj for obj in found.objects if not obj["metadata"].get("ownerReferences")]
+    others += connection.list(CLAIMS, namespace)
     # Not migrated, the Jobs among them that have ended, but somebody's.
     for kind in ("pods", "jobs.batch"):
         for obj in connection.list(kind, namespace):
             metadata = obj["metadata"]
             if not metadata.get("ownerReferences") and not metadata["name"].startswith(OWN_PREFIX):
-                yield obj
+                others.append(obj)
+    served = ((each.resource, connection.discovery().find(each.resource)) for each in found.skipped)
+    return others, sorted({name for name, resource in served if resource is not None and resource.namespaced})
+
+
+def unseen(unread: list[str]) -> str:
+    """Why a namespace stays in which not everything can be seen: what is there would go with it."""
+    more = f" and {len(unread) - 3} more kinds" if len(unread) > 3 else ""
+    return (
+        f"it cannot be seen whether others have put something there ({', '.join(unread[:3])}{more} may not be listed)"
+    )
 
 
 def mark_cancelled(migration: Migration, *, removed: bool) -> None:

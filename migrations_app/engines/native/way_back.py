@@ -79,13 +79,15 @@ def _namespaces(migration: Migration, connection: Connection) -> Iterator[Undoin
             continue
         if migration_of(namespace) != str(migration.pk):
             continue
+        objects, unread = undoing.inside(connection, name)
         foreign = [
             each
-            for obj in undoing.foreign(connection, name)
+            for obj in objects
             if (each := undoing.named(obj)) not in made and migration_of(obj) != str(migration.pk)
         ]
         reason = f"others have put something there ({', '.join(dict.fromkeys(foreign[:5]))})" if foreign else ""
-        yield _undoing(namespace, STAY if foreign else REMOVE, reason)
+        reason = undoing.unseen(unread) if unread else reason
+        yield _undoing(namespace, STAY if reason else REMOVE, reason)
 
 
 def _undoing(obj: Object, action: str, reason: str = "", changed: tuple[str, ...] = ()) -> Undoing:
