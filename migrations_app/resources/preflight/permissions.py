@@ -32,10 +32,11 @@ PAUSELESS = said("The migration could not be paused.")
 
 
 def of_source(context: Context) -> Iterator[Result]:
+    spec = context.spec
     live = said("Volumes would be read file by file while they change, not from a snapshot.")
-    lesser = ((snapshot_needs(context), live), (pause_needs(context, context.spec.namespaces), PAUSELESS))
-    silent = [*reading_needs(context), *looking_needs(context.source, context.spec.namespaces)]
-    yield from _judged(context.source, source_needs(context), lesser, silent, frozenset())
+    lesser = ((snapshot_needs(context), live), (pause_needs(context, spec.namespaces), PAUSELESS))
+    looking = looking_needs(context.source, spec.namespaces, movers=spec.include_volumes)
+    yield from _judged(context.source, source_needs(context), lesser, [*reading_needs(context), *looking], frozenset())
 
 
 def of_destination(context: Context) -> Iterator[Result]:
@@ -44,7 +45,8 @@ def of_destination(context: Context) -> Iterator[Result]:
         (undo_needs(context), said("A cancelled migration could not take back what it had made.")),
         (pause_needs(context, context.namespaces), PAUSELESS),
     )
-    silent = [*granting_needs(context), *looking_needs(context.destination, context.namespaces)]
+    looking = looking_needs(context.destination, context.namespaces, movers=context.spec.include_volumes)
+    silent = [*granting_needs(context), *looking]
     yield from _judged(context.destination, destination_needs(context), lesser, silent, absent)
 
 
