@@ -216,7 +216,9 @@ def plan_check_rest(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     code, status = request.GET.get("code", ""), request.GET.get("status", "")
     if not request.headers.get("HX-Request"):
         return redirect(f"{plan.get_absolute_url()}?{urlencode({'checks': code})}#checks")
-    return render(request, "migrations_app/plans/check_rest.html", {"rest": standing_out.rest_of(plan.checks, code, status)})
+    return render(
+        request, "migrations_app/plans/check_rest.html", {"rest": standing_out.rest_of(plan.checks, code, status)}
+    )
 
 
 @require_GET
