@@ -156,15 +156,17 @@ def _names(facts: Facts, kinds: Iterable[tuple[str, str]]) -> list[str]:
     return sorted({each.name for each in found if each})
 
 
-def looking_needs(facts: Facts, namespaces: Iterable[str], *, movers: bool) -> list[Need]:
+def trial_needs(context: Context, namespaces: Iterable[str]) -> list[Need]:
+    """What trying a pod like a mover's takes, as a dry run."""
+    return [Need(name, "pods", "create") for name in namespaces] if context.spec.include_volumes else []
+
+
+def looking_needs(facts: Facts, namespaces: Iterable[str]) -> list[Need]:
     """What the other checks read, and what tells with how much power movers may come in.
 
     Lacking it, they say what they miss.
     """
     found = [Need(namespace, resource, "list") for resource, namespace in facts.asked_for()]
-    if movers:
-        # Tried as a dry run.
-        found += [Need(namespace, "pods", "create") for namespace in namespaces]
     if facts.serves(SCCS):
         found.append(Need("", SCCS, "list"))
         if _has_constraints(facts):

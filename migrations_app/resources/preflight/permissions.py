@@ -20,6 +20,7 @@ from migrations_app.resources.preflight.needs import (
     reading_needs,
     snapshot_needs,
     source_needs,
+    trial_needs,
     undo_needs,
 )
 from migrations_app.resources.preflight.result import Check, Result
@@ -28,26 +29,35 @@ from migrations_app.resources.references import RBAC, items, section
 Object = dict[str, Any]
 PERMISSIONS = Check("permissions", said("Permissions"))
 ESCALATION = Check("rbac-escalation", said("Permissions to grant permissions"))
-PAUSELESS = said("The migration could not be paused.")
 
 
 def of_source(context: Context) -> Iterator[Result]:
-    spec = context.spec
-    live = said("Volumes would be read file by file while they change, not from a snapshot.")
-    lesser = ((snapshot_needs(context), live), (pause_needs(context, spec.namespaces), PAUSELESS))
-    looking = looking_needs(context.source, spec.namespaces, movers=spec.include_volumes)
-    yield from _judged(context.source, source_needs(context), lesser, [*reading_needs(context), *looking], frozenset())
+    names = context.spec.namespaces
+    lesser = (
+        (
+            snapshot_needs(context),
+            said("Volumes would be read file by file while they change, not from a snapshot."),
+        ),
+        *_of_movers(context, names),
+    )
+    silent = [*reading_needs(context), *looking_needs(context.source, names)]
+    yield from _judged(context.source, source_needs(context), lesser, silent, frozenset())
 
 
 def of_destination(context: Context) -> Iterator[Result]:
     absent = frozenset(context.namespaces) - context.existing
     lesser = (
         (undo_needs(context), said("A cancelled migration could not take back what it had made.")),
-        (pause_needs(context, context.namespaces), PAUSELESS),
+        *_of_movers(context, context.namespaces),
     )
-    looking = looking_needs(context.destination, context.namespaces, movers=context.spec.include_volumes)
-    silent = [*granting_needs(context), *looking]
+    silent = [*granting_needs(context), *looking_needs(context.destination, context.namespaces)]
     yield from _judged(context.destination, destination_needs(context), lesser, silent, absent)
+
+
+def _of_movers(context: Context, namespaces: Iterable[str]) -> Iterator[tuple[list[Need], Text]]:
+    names = list(namespaces)
+    yield pause_needs(context, names), said("The migration could not be paused.")
+    yield trial_needs(context, names), said("With how much power movers may come in could not be tried beforehand.")
 
 
 def _judged(
