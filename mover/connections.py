@@ -42,7 +42,13 @@ class Connections:
         """What stands before the path in a request's first line."""
         if self._proxy is None or self._secure:
             return ""
-        return f"http://{self._host}" + (f":{self._port}" if self._port else "")
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}" + (f":{self._port}" if self._port else "")
+
+    @property
+    def proxy_headers(self) -> dict[str, str]:
+        """What a proxy that sees the requests wants to read in each; where there is a tunnel, only its begin has it."""
+        return self._proxy[2] if self._proxy is not None and not self._secure else {}
 
     def take(self) -> http.client.HTTPConnection:
         """A connection that is open; it goes back with `give`, or is closed."""

@@ -9,7 +9,7 @@ from typing import Any
 from mover.blocks import HOLE, ZEROS
 from mover.crypto import VolumeKeys
 from mover.entries import FILE
-from mover.errors import IntegrityError
+from mover.errors import PUSH_ANEW, IntegrityError
 from mover.journal import CONTINUE, JournalReader, list_runs, manifest_name, pack_name, read_manifest
 from mover.objectstore import ObjectStore
 from mover.report import Reporter
@@ -64,7 +64,7 @@ def _named_packs(reader: JournalReader) -> set[str]:
     if reader.close is None:
         raise IntegrityError(
             f"The journal of run {reader.run} ends before its closing record, although {manifest_name(reader.run)} is "
-            "there. Nothing was removed. Clean the volume's prefix and push again.",
+            f"there. Nothing was removed. {PUSH_ANEW}",
             code="journal-incomplete",
         )
     return found

@@ -215,7 +215,8 @@ class Client:
         connection = self._connections.take()
         try:
             first_line = self._connections.target_prefix + target + (f"?{arguments}" if arguments else "")
-            answer = _answer(connection, method, first_line, signed, parts)
+            # The store never sees the proxy's, so that they are not signed.
+            answer = _answer(connection, method, first_line, {**signed, **self._connections.proxy_headers}, parts)
             if answer.status >= http.client.MULTIPLE_CHOICES:
                 raise _error(answer)
             taken = take(answer)
