@@ -53,7 +53,8 @@ class Follower:
             run = self._await_run("")
             while True:
                 self._run = run
-                reader = JournalReader(self._store, self._keys, run, self._settings.volume)
+                # What completes the tree reads it once more.
+                reader = JournalReader(self._store, self._keys, run, self._settings.volume, twice=True)
                 if self._follow_run(reader, self._applier()):
                     return run
                 self._jobs.drain()

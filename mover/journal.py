@@ -115,7 +115,8 @@ class JournalWriter:
 class JournalReader:
     """Reads one run's segments in order, and refuses any that is not the one which the pusher wrote there."""
 
-    def __init__(self, store: ObjectStore, keys: VolumeKeys, run: str, volume: str) -> None:
+    def __init__(self, store: ObjectStore, keys: VolumeKeys, run: str, volume: str, *, twice: bool = False) -> None:
+        """With `twice`, another reader of the same run follows."""
         self.run = run
         self.number = 0
         self.head: dict[str, Any] = {}
@@ -124,6 +125,7 @@ class JournalReader:
         self._keys = keys.run(run)
         self._volume = volume
         self._previous = _NOTHING_BEFORE
+        self._twice = twice
 
     def next(self, body: bytes | None = None) -> list[Record] | None:
         """The next segment's records; None when it is not there (yet), or the journal is closed.
@@ -141,6 +143,8 @@ class JournalReader:
                 return None
             records = self._open(body, number)
             if records is not None:
+                if self._twice:
+                    self._store.keep(name, body)
                 return self._take(records, body)
             body = None
             if attempt == 3:

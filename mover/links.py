@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-import sqlite3
+import functools
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqlite3 import Connection
 
 
 class LinkTable:
     """For one thread. A walk in canonical order asks it about every inode that has several names."""
 
-    def __init__(self) -> None:
+    @functools.cached_property
+    def _database(self) -> Connection:
+        # Only who meets a hard link waits for SQLite to be loaded.
+        import sqlite3
+
         # An unnamed database lives in its page cache and spills to a temporary file.
-        self._database = sqlite3.connect("", isolation_level=None)
-        self._database.execute("PRAGMA cache_size = -4096")
-        self._database.execute("PRAGMA synchronous = OFF")
-        self._database.execute("BEGIN")
-        self._database.execute(
+        database = sqlite3.connect("", isolation_level=None)
+        database.execute("PRAGMA cache_size = -4096")
+        database.execute("PRAGMA synchronous = OFF")
+        database.execute("BEGIN")
+        database.execute(
             "CREATE TABLE links (device TEXT, inode TEXT, path BLOB, PRIMARY KEY (device, inode)) WITHOUT ROWID"
         )
+        return database
 
     def first(self, device: int, inode: int, path: bytes) -> bytes | None:
         """The path under which the inode was met before; None when this is the first, which is then remembered."""
@@ -30,4 +39,5 @@ class LinkTable:
 
     def close(self) -> None:
         """Forget everything."""
-        self._database.close()
+        if "_database" in self.__dict__:
+            self._database.close()

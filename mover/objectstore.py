@@ -29,6 +29,7 @@ _FIRST_DELAY = 0.2
 _LONGEST_DELAY = 8.0
 _LONGEST_SILENCE = 60.0
 _SHORTEST_SILENCE = 0.5
+_KEPT_BYTES = 8 << 20
 
 
 class ObjectStore:
@@ -40,6 +41,8 @@ class ObjectStore:
         self._keys = key_source(settings)
         self._prefix = settings.prefix + "/"
         self._retry_seconds = settings.retry_seconds
+        self._kept: dict[str, bytes] = {}
+        self._kept_bytes = 0
         # Whoever waits for one answer longer than half of that time has no time left to ask again.
         self._silence = max(_SHORTEST_SILENCE, min(_LONGEST_SILENCE, settings.retry_seconds / 2))
         try:
@@ -64,7 +67,17 @@ class ObjectStore:
 
     def get(self, name: str) -> bytes | None:
         """An object's bytes; None when there is no such object."""
+        kept = self._kept.get(name)
+        if kept is not None:
+            return kept
         return self._attempt(f"get {name}", lambda: self._client.get(self._prefix + name, Body.read))
+
+    def keep(self, name: str, body: bytes) -> None:
+        """Have `get` give this without asking again, if there is room: what never changes and is read twice. For one
+        thread."""
+        if name not in self._kept and self._kept_bytes + len(body) <= _KEPT_BYTES:
+            self._kept[name] = body
+            self._kept_bytes += len(body)
 
     def read(self, name: str, span: Callable[[], tuple[int, int]], take: Callable[[Body], T]) -> T | None:
         """What `take` makes of a part of an object; None when there is no such object.

@@ -6,12 +6,13 @@ import http.client
 import ipaddress
 import re
 import time
-import zlib
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urlsplit
+
+from zlib_ng.zlib_ng import crc32
 
 from mover.connections import Connections
 from mover.signing import Signer, quoted_path, quoted_query
@@ -136,7 +137,7 @@ class Client:
         """Store an object that consists of `parts`; the store compares a checksum of what arrives."""
         checksum = 0
         for part in parts:
-            checksum = zlib.crc32(part, checksum)
+            checksum = crc32(part, checksum)
         headers = {
             "content-length": str(sum(len(part) for part in parts)),
             "x-amz-checksum-crc32": b64encode(checksum.to_bytes(4)).decode(),

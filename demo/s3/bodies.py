@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from blake3 import blake3
+from zlib_ng.zlib_ng import crc32
 
 from demo.s3 import direct
 from demo.s3.errors import S3Error
@@ -30,7 +30,7 @@ class _Crc32:
         self._value = 0
 
     def update(self, data: memoryview | bytes) -> None:
-        self._value = zlib.crc32(data, self._value)
+        self._value = crc32(data, self._value)
 
     def digest(self) -> bytes:
         return self._value.to_bytes(4)

@@ -394,9 +394,17 @@ def test_progress_is_said_every_second_while_waiting(bench: Bench, destination: 
 
 def test_the_mover_imports_without_django_and_the_rest_of_the_product() -> None:
     program = (
-        "import sys, mover.__main__\n"
+        "import sys, mover.__main__, mover.push, mover.pull, mover.verify, mover.inspection, mover.gc, mover.clean\n"
         "names = {name.split('.')[0] for name in sys.modules}\n"
         "print(sorted(names & {'django', 'clusters', 'migrations_app', 'teams', 'audit', 'demo', 'kubemotion_web'}))"
     )
     said = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("command", ["push", "pull"])
+def test_a_command_loads_nothing_that_it_has_no_use_for(command: str) -> None:
+    program = f"import sys, mover.__main__, mover.{command}; print(*sys.modules)"
+    said = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    candidates = {"boto3", "sqlite3", "mover.push", "mover.pull", "mover.gc", "mover.inspection"}
+    assert candidates & {*said.stdout.split()} == {f"mover.{command}"}

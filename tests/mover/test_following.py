@@ -7,11 +7,14 @@ import random
 import shutil
 import signal
 import time
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mover.errors import ForeignContent, PusherSilent
+from mover.s3 import Client
 from tests.mover.conftest import Bench, finished, until
 from tests.mover.trees import assert_same, plausible_tree, random_bytes
 
@@ -48,6 +51,28 @@ def test_a_finished_push_and_a_finished_pull_answer_at_once(bench: Bench, source
     assert pulled_again["digest"] == pulled["digest"]
     assert pushed_again["bytes_sent"] == 0
     assert bench.objects() == objects
+
+
+@pytest.mark.parametrize(("room", "times"), [(8 << 20, 1), (0, 2)])
+def test_a_pull_asks_once_for_each_segment_of_the_journal_that_it_has_room_for(
+    bench: Bench, source: Path, destination: Path, monkeypatch: pytest.MonkeyPatch, room: int, times: int
+) -> None:
+    plausible_tree(source, files=200, large=32 << 20)
+    bench.run("push", source)
+    asked: Counter[str] = Counter()
+    get = Client.get
+
+    def counted(client: Client, key: str, *rest: Any) -> Any:
+        asked[key.partition("/volume-")[2].partition("/")[2]] += 1
+        return get(client, key, *rest)
+
+    monkeypatch.setattr(Client, "get", counted)
+    monkeypatch.setattr("mover.objectstore._KEPT_BYTES", room)
+    bench.run("pull", destination)
+    segments = bench.objects("journal/")
+    assert len(segments) > 2
+    assert {asked[name] for name in segments} == {times}
+    assert_same(source, destination)
 
 
 @pytest.mark.parametrize("seed", range(ROUNDS))
