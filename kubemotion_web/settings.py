@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import sys
 from pathlib import Path
 
 import environ
@@ -258,7 +257,6 @@ MOVERS_PER_NODE = env.int("KUBEMOTION_MOVERS_PER_NODE", default=4)
 MOVER_SHARED_BYTES = env.int("KUBEMOTION_MOVER_SHARED_BYTES", default=4 * 1024**3)
 # How long Stork may stand still and complain before its Migration is given up; it would try for ever.
 STORK_PATIENCE_SECONDS = env.float("KUBEMOTION_STORK_PATIENCE_SECONDS", default=180.0)
-MOVER_NAMESPACE_ANNOTATION = "kubemotion.io/migration"
 
 LOGGING = {
     "version": 1,
@@ -285,5 +283,3 @@ LOGGING = {
         "celery.worker.strategy": {"level": "WARNING"},
     },
 }
-
-TESTING = "pytest" in sys.modules

@@ -40,7 +40,6 @@ class MigrationForm(SpecForm):
     def __init__(self, *args: Any, pair: ClusterPair, namespaces: list[str] | None, **kwargs: Any) -> None:
         super().__init__(*args, pair=pair, **kwargs)
         self.pair = pair
-        self.known_namespaces = namespaces
         self.fields["idempotency_key"].initial = str(uuid.uuid4())
         if namespaces is None:
             self.fields["namespaces"] = forms.CharField(

@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
-
-PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ns|us|µs|ms|h|m|s)")
-SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
-
-
-def parse(text: str) -> timedelta | None:
-    """A duration as Go writes it (`1m4.765524975s`, `24s`); None for anything else, such as `NA`."""
-    parts = list(PART.finditer(text))
-    if not parts or "".join(each[0] for each in parts) != text:
-        return None
-    return timedelta(seconds=sum(float(each[1]) * SECONDS[each[2]] for each in parts))
 
 
 def to_go(length: timedelta) -> str:
-    """The same the other way, to the microsecond: `1m4.765s`, `72h3m0.5s`, `0s`, `12.5ms`."""
+    """A duration as Go writes it, to the microsecond: `1m4.765s`, `72h3m0.5s`, `0s`, `12.5ms`."""
     micros = length // timedelta(microseconds=1)
     sign, micros = ("-", -micros) if micros < 0 else ("", micros)
     if micros == 0:

@@ -269,14 +269,3 @@ def _unpaired(cause: Cause) -> Text:
     if cause not in FAILURES:
         return said("Portworx could not be paired.")
     return said("Portworx could not be paired: {why}.", why=FAILURES[cause])
-
-
-def not_allowed(namespaces: Iterable[str], *, pair_namespace: str, admin_namespace: str) -> list[str]:
-    """Those of the namespaces that a Migration beside this pair may not move.
-
-    Stork lets a Migration move other namespaces than its own only in the admin namespace; it leaves the status blank
-    and says `migration namespaces should only contain the current namespace` in an event.
-    """
-    if pair_namespace == admin_namespace:
-        return []
-    return [each for each in namespaces if each != pair_namespace]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Self
 
 from clusters.portworx import durations
@@ -162,12 +162,6 @@ class Summary:
     bytes_total: int
     elapsed_for_volumes: str
     elapsed_for_resources: str
-
-    def volume_time(self) -> timedelta | None:
-        return durations.parse(self.elapsed_for_volumes)
-
-    def resource_time(self) -> timedelta | None:
-        return durations.parse(self.elapsed_for_resources)
 
 
 @dataclass(frozen=True)

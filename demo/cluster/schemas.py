@@ -112,11 +112,6 @@ def described_field(node: Node | None, name: str) -> Node | None:
     return {**found, "description": description} if found is not None and description else found
 
 
-def is_map(node: Node | None) -> bool:
-    """Whether the keys are data (`labels`) rather than fields (`spec`)."""
-    return node is not None and not node.get("properties") and isinstance(node.get("additionalProperties"), dict)
-
-
 def is_atomic_map(node: Node | None) -> bool:
     if node is None:
         # Where no schema says otherwise, maps are merged and lists replaced.

@@ -47,10 +47,6 @@ class PlannedAction(models.TextChoices):
     LEFT_OUT = "left-out", _("left out")
 
 
-# These would not arrive as they are.
-TROUBLED = frozenset({PlannedAction.CONFLICT, PlannedAction.REFUSED})
-
-
 class MigrationPlan(TeamOwned, Leased):
     """What a migration with this spec would do. Made by somebody, computed by workers, kept for a day unless used."""
 

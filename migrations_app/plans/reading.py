@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from django.db.models import Count, Min, Q, QuerySet
 
-from migrations_app.plans.models import TROUBLED, MigrationPlan, PlannedAction, PlannedObject
+from migrations_app.plans.models import MigrationPlan, PlannedAction, PlannedObject
 from migrations_app.resources.dry_run import PLAIN
 from migrations_app.resources.marks import named
 from migrations_app.resources.selection import BY_NAME, WITH_ITS_KIND
@@ -112,10 +112,6 @@ class KindLine:
     @property
     def shown_actions(self) -> list[tuple[str, int]]:
         return [(each, self.actions[each]) for each in SHOWN_FIRST if self.actions[each]]
-
-    @property
-    def is_troubled(self) -> bool:
-        return any(self.actions[each] for each in TROUBLED)
 
 
 def kinds(plan: MigrationPlan, filters: Filters, only: str = "") -> list[KindLine]:

@@ -116,13 +116,6 @@ def apply(
     return True
 
 
-def apply_one(connection: Connection, obj: Object, migration_id: str, **options: Any) -> Result:
-    """One object. Raises KubeError only where the destination is out of reach or does not know us any more."""
-    results: list[Result] = []
-    apply(connection, [obj], migration_id=migration_id, on_result=results.append, workers=1, **options)
-    return results[0]
-
-
 class _Work:
     """What is to be done with each object, and the doing of it. For any number of threads."""
 

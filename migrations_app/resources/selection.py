@@ -199,10 +199,6 @@ class Chooser:
         name = object_name(resource, obj)
         return name in self._named_in and name not in self._named_out
 
-    def takes_kind(self, resource: str) -> bool:
-        """Whether any object of the kind can go along: what no answer depends on need not be asked for."""
-        return resource in self.named_kinds() or not self._kept_back(resource)
-
     def why_not(self, resource: str, obj: Object, *, needed: bool = False) -> Text:
         """Why the object stays behind, or an empty text.
 

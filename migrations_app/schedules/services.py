@@ -126,12 +126,6 @@ def _create(pair: ClusterPair, resource: str, made: Object, action: str, by: Act
 # -- what is done with a schedule
 
 
-def schedule_of(cluster: Cluster, namespace: str, name: str) -> Schedule:
-    """The schedule as it is now. Raises Refusal."""
-    with asked(cluster) as connection:
-        return schedules.read(connection.get(schedules.SCHEDULES, name, namespace))
-
-
 def suspend(pair: ClusterPair, namespace: str, name: str, *, suspended: bool = True, by: Actor) -> str:
     """Hold the schedule, or let it go on; storkctl's words. Raises Refusal."""
     require_stork(pair)

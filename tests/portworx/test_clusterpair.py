@@ -208,10 +208,3 @@ def test_each_state_of_the_storage_is_explained() -> None:
     assert following.storage_meaning(pair("", "Ready"), waited=5).state == "waiting"
     assert following.storage_meaning(pair("", "Ready"), waited=500).cause == "no-stork"
     assert following.storage_meaning(pair("Pending", "Ready")).state == "waiting"
-
-
-def test_only_the_admin_namespace_lets_other_namespaces_be_moved() -> None:
-    here = {"pair_namespace": "cms", "admin_namespace": "kube-system"}
-    assert following.not_allowed(["cms"], **here) == []
-    assert following.not_allowed(["cms", "shop"], **here) == ["shop"]
-    assert following.not_allowed(["cms", "shop"], pair_namespace="kube-system", admin_namespace="kube-system") == []

@@ -16,13 +16,20 @@ from clusters.kube.discovery import Resource
 from clusters.kube.errors import KubeError, NotFound, Unauthorized, Unavailable, Unreachable
 from clusters.kube.objects import Applied
 from demo.cluster.server import ClusterHandle
-from migrations_app.resources.apply import Result, apply, apply_one, conflicts
+from migrations_app.resources.apply import Result, apply, conflicts
 from migrations_app.resources.marks import MIGRATION_LABEL
 from migrations_app.resources.transform import Options, transformed
 from tests.resources.objects import Object, make, workload
 from tests.resources.waiting import until
 
 OURS = "m1"
+
+
+def apply_one(connection: Connection, obj: Object, migration_id: str, **options: Any) -> Result:
+    """One object. Raises KubeError only where the destination is out of reach or does not know us any more."""
+    results: list[Result] = []
+    apply(connection, [obj], migration_id=migration_id, on_result=results.append, workers=1, **options)
+    return results[0]
 
 
 def wanted(kind: str, name: str, namespace: str, **fields: Any) -> Object:

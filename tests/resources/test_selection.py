@@ -180,12 +180,6 @@ def test_a_selection_that_cannot_be_read_is_refused_at_once(selection: Selection
         Chooser(selection)
 
 
-def test_kinds_of_which_nothing_can_go_along_need_not_be_asked_for() -> None:
-    chooser = Chooser(Selection(exclude_kinds=("*",), include_objects=("secrets/shop/web",)))
-    assert chooser.takes_kind("secrets")
-    assert not chooser.takes_kind("configmaps")
-
-
 def test_an_object_outside_of_namespaces_is_named_with_an_empty_one() -> None:
     obj: Object = make("ClusterRole", "reader")
     name = "clusterroles.rbac.authorization.k8s.io//reader"

@@ -10,8 +10,6 @@ from http import HTTPStatus
 
 from demo.cluster.kubelet.images import Listener, Place
 
-MAX_HEAD_BYTES = 64 * 1024
-
 
 @dataclass(frozen=True)
 class Response:

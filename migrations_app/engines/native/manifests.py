@@ -11,7 +11,6 @@ from typing import Any
 
 from django.conf import settings
 
-from clusters.models import ObjectStore
 from clusters.temporary_keys import TemporaryKeys
 from migrations_app.engines.native import pod_options, privileges
 from migrations_app.engines.native.placement import Placement
@@ -308,7 +307,3 @@ def claim(migration: Migration, volume: MigrationVolume) -> Object:
         },
         "spec": spec,
     }
-
-
-def store_of(migration: Migration) -> ObjectStore:
-    return migration.pair.object_store
