@@ -11,27 +11,21 @@ from clusters.texts import NOTHING, as_it_is, said, sentences
 
 def checks_of_pair(pair: ClusterPair) -> list[Check]:
     """The checks of the pair; nothing is asked over the network."""
-    if pair.engine == Engine.PORTWORX:
-        return [
-            _part("source", pair.source),
-            _part("destination", pair.destination),
-            _part("object-store", pair.object_store),
-            _different(pair),
-            _versions(pair),
-            _portworx(pair.source, "portworx-source"),
-            _portworx(pair.destination, "portworx-destination"),
-            _pairing(pair),
-        ]
-    return [
+    parts = [
         _part("source", pair.source),
         _part("destination", pair.destination),
         _part("object-store", pair.object_store),
         _different(pair),
         _versions(pair),
-        _rights(pair.source, "source"),
-        _rights(pair.destination, "destination"),
-        _storage_classes(pair),
     ]
+    if pair.engine == Engine.PORTWORX:
+        return [
+            *parts,
+            _portworx(pair.source, "portworx-source"),
+            _portworx(pair.destination, "portworx-destination"),
+            _pairing(pair),
+        ]
+    return [*parts, _rights(pair.source, "source"), _rights(pair.destination, "destination"), _storage_classes(pair)]
 
 
 def _part(code: str, part: Cluster | ObjectStore) -> Check:

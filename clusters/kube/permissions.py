@@ -32,48 +32,32 @@ MOVER = (
     Need(("get", "create", "delete"), "secrets", said("hand the mover its credentials, and take them back")),
     Need(("list",), "events", said("show why a pod or claim waits")),
 )
+# What applications usually consist of.
+APPLICATION = (
+    "configmaps",
+    "secrets",
+    "services",
+    "serviceaccounts",
+    "deployments.apps",
+    "statefulsets.apps",
+    "daemonsets.apps",
+    "cronjobs.batch",
+    "ingresses.networking.k8s.io",
+    "roles.rbac.authorization.k8s.io",
+    "rolebindings.rbac.authorization.k8s.io",
+)
 SOURCE = (
     *MOVER,
     Need(READ, "namespaces", said("choose namespaces")),
     Need(READ, "persistentvolumeclaims", said("find the volumes")),
     Need(READ, "persistentvolumes", said("find the volumes")),
-    *(
-        Need(READ, resource, said("read the application"))
-        for resource in (
-            "configmaps",
-            "secrets",
-            "services",
-            "serviceaccounts",
-            "deployments.apps",
-            "statefulsets.apps",
-            "daemonsets.apps",
-            "cronjobs.batch",
-            "ingresses.networking.k8s.io",
-            "roles.rbac.authorization.k8s.io",
-            "rolebindings.rbac.authorization.k8s.io",
-        )
-    ),
+    *(Need(READ, resource, said("read the application")) for resource in APPLICATION),
 )
 DESTINATION = (
     *MOVER,
     Need(("get", "list", "create", "patch", "delete"), "namespaces", said("make the namespaces")),
     Need(WRITE, "persistentvolumeclaims", said("make the volumes")),
-    *(
-        Need(WRITE, resource, said("make the application, and take it back"))
-        for resource in (
-            "configmaps",
-            "secrets",
-            "services",
-            "serviceaccounts",
-            "deployments.apps",
-            "statefulsets.apps",
-            "daemonsets.apps",
-            "cronjobs.batch",
-            "ingresses.networking.k8s.io",
-            "roles.rbac.authorization.k8s.io",
-            "rolebindings.rbac.authorization.k8s.io",
-        )
-    ),
+    *(Need(WRITE, resource, said("make the application, and take it back")) for resource in APPLICATION),
 )
 
 
