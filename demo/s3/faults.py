@@ -22,13 +22,15 @@ class _Fault:
 
 @dataclass
 class Faults:
-    """What goes wrong. `latency` (seconds) is added to every request; while `stopped`, connections close at once.
+    """What goes wrong. `latency` (seconds) is added to every request; while `stopped`, connections close at once, and
+    `turned_away` has each one's method and path.
 
     `without_sts`: the store gives no temporary keys, as many do not; `ignores_policies`: it does not heed theirs.
     """
 
     latency: float = 0.0
     stopped: bool = False
+    turned_away: list[tuple[str, str]] = field(default_factory=list)
     without_sts: bool = False
     ignores_policies: bool = False
     _faults: list[_Fault] = field(default_factory=list)
@@ -48,6 +50,7 @@ class Faults:
         """Nothing goes wrong any more."""
         with self._lock:
             self._faults.clear()
+            self.turned_away.clear()
         self.latency, self.stopped = 0.0, False
         self.without_sts = self.ignores_policies = False
 

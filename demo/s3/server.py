@@ -113,6 +113,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.server.faults.latency:
             time.sleep(self.server.faults.latency)
         if self.server.faults.stopped:
+            self.server.faults.turned_away.append((self.command, self.raw_path))
             self.close_connection = True
             return
         self._break_after = fault.after_bytes if fault else None
