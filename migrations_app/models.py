@@ -277,6 +277,8 @@ class MigrationVolume(models.Model):
     eta_seconds = models.FloatField(_("seconds to go"), null=True, blank=True)
     # Moment and bytes_pulled of the last look: what the rate is computed from.
     measured_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # The run that the push's result is of, as the mover names it; later runs have greater names.
+    source_run = models.CharField(max_length=32, blank=True, editable=False)
     source_digest = models.CharField(_("digest of the source"), max_length=128, blank=True)
     destination_digest = models.CharField(_("digest of the destination"), max_length=128, blank=True)
     # What the mover could not keep, as it reports it: [{"what", "count", "example"}].

@@ -144,6 +144,7 @@ class _Pass:
                 code="digest-differs",
             )
         return {
+            "run": self._reader.run,
             "digest": digest,
             "bytes": self._digest.bytes,
             "files": self._digest.files,

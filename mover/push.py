@@ -59,6 +59,7 @@ def push(settings: Settings, path: str, store: ObjectStore, reporter: Reporter) 
         counters.files_done = counters.files_total = close["files"]
         counters.bytes_done = counters.bytes_total = close["bytes"]
     return {
+        "run": close["run"],
         "digest": close["digest"],
         "bytes": close["bytes"],
         "files": close["files"],
@@ -72,7 +73,7 @@ def push(settings: Settings, path: str, store: ObjectStore, reporter: Reporter) 
 def _push_until_links_hold(
     settings: Settings, volume: Volume, store: ObjectStore, keys: VolumeKeys, reporter: Reporter
 ) -> dict[str, Any]:
-    """What the closing record says; begins a new run when a hard link's first name vanished while it was read."""
+    """What the closing record says, and of which run; a new one begins when a hard link's first name vanished."""
     for _ in range(_WHOLE_ATTEMPTS):
         try:
             return _Push(settings, volume, store, keys, reporter, list_runs(store)).run()
@@ -105,7 +106,7 @@ class _Push:
         self._skipped = Trouble()
         volume.tell_unread = self._leave_attributes
         run = new_run_name(runs)
-        self._packs = [run]
+        self._run, self._packs = run, [run]
         self._bases, pass_number = open_bases(settings, store, keys, reporter, runs, self._packs)
         head = {"format": FORMAT, "run": run, "pass": pass_number, "chunk": CHUNK_BYTES, "packs": self._packs}
         head["device"] = volume.is_device
@@ -118,7 +119,7 @@ class _Push:
         self._batch_bytes = 0
 
     def run(self) -> dict[str, Any]:
-        """Send everything and close the journal; what the closing record says."""
+        """Send everything and close the journal; what the closing record says, and of which run."""
         stop_counting = threading.Event()
         counting = threading.Thread(target=count, args=(self._volume, self._counters, stop_counting), daemon=True)
         counting.start()
@@ -147,7 +148,7 @@ class _Push:
                 f"{each['count']} files changed or vanished while they were read, {each['example']} for one. "
                 "Push again when the application is quiet.",
             )
-        return close
+        return {**close, "run": self._run}
 
     def _walk(self) -> None:
         for step in walk(self._volume, self._links, self._skip, self._settings.volume):

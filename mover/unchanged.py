@@ -37,7 +37,7 @@ def same_file(status: os.stat_result, entry: Entry) -> bool:
 def closed_and_unchanged(
     settings: Settings, volume: Volume, store: ObjectStore, keys: VolumeKeys
 ) -> dict[str, Any] | None:
-    """What the newest run's closing record says, when that run is closed and the tree is still what it tells."""
+    """The newest run and what its closing record says, when it is closed and the tree is still what it tells."""
     runs = list_runs(store)
     try:
         if not runs or read_manifest(store, keys, runs[-1], settings.volume) is None:
@@ -73,4 +73,4 @@ def closed_and_unchanged(
         links.close()
     if reader.close is None or reader.close["files"] != count:
         return None
-    return reader.close
+    return {**reader.close, "run": runs[-1]}

@@ -9,8 +9,8 @@ import pytest
 from django.utils import timezone
 
 from migrations_app import services
-from migrations_app.models import Migration, MigrationVolume, Status
-from tests.engine.conftest import Estate, told
+from migrations_app.models import Migration, Status
+from tests.engine.conftest import CLAIMS, Estate, told
 
 
 def moving(migration: Migration) -> bool:
@@ -61,7 +61,30 @@ def test_a_result_that_went_with_its_pod_is_asked_again(estate: Estate) -> None:
     assert migration.events.filter(message__contains="result was lost with its pod").exists()
 
 
-def test_an_image_that_cannot_be_pulled_is_said_in_the_clusters_words(estate: Estate, settings: Any) -> None:
+def test_a_push_that_is_lost_at_its_end_and_finds_other_data_is_followed_by_the_pull(estate: Estate) -> None:
+    """Nobody has heard of its end, so it begins anew, when the pull has long restored what it sent before."""
+    migration = estate.drive(estate.start(), until=moving)
+
+    def jobs_done() -> bool:
+        jobs = [job for side in ("dev", "prod") for job in estate.objects(side, "jobs.batch").values()]
+        return len(jobs) >= 2 and all(job["status"].get("succeeded") for job in jobs)
+
+    Migration.objects.update(next_look_at=timezone.now() + timedelta(hours=1))
+    estate.drive(migration, until=lambda _migration: jobs_done())
+    for claim in CLAIMS:
+        (estate.dev.volume_path("cms", claim) / "written since").write_text("by the application")
+    for name in estate.objects("dev", "jobs.batch"):
+        estate.on("dev").delete("jobs.batch", name, "cms")
+    Migration.objects.update(next_look_at=timezone.now())
+    assert_successful(estate, estate.drive(migration))
+    assert migration.events.filter(message__contains="the push began anew after the pull had ended").exists()
+    for claim in CLAIMS:
+        assert (estate.prod.volume_path("cms", claim) / "written since").read_text() == "by the application"
+
+
+def test_an_image_that_cannot_be_pulled_is_said_in_the_clusters_words(
+    estate: Estate, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings.MOVER_IMAGE = "registry.invalid/kubemotion-mover:1"
     migration = estate.drive(
         estate.start(), until=lambda migration: migration.volumes.filter(reason__contains="Pull").count() == 2
@@ -69,7 +92,7 @@ def test_an_image_that_cannot_be_pulled_is_said_in_the_clusters_words(estate: Es
     assert "the mover cannot run:" in migration.volumes.first().reason
     assert "registry.invalid/kubemotion-mover:1" in migration.volumes.first().reason
     assert migration.events.filter(reason="Waiting", type="Warning").exists()
-    MigrationVolume.objects.update(started_at=timezone.now() - timedelta(minutes=16))
+    monkeypatch.setattr("migrations_app.engines.native.looking.STARTING", timedelta(seconds=1))
     migration = estate.drive(migration)
     assert migration.status == Status.FAILED
     assert "did not start" in migration.reason

@@ -89,7 +89,9 @@ class _Look:
             _fail(volume, f"{self.direction}: {mover.failure()}", self.notes)
             return ""
         if mover.has_succeeded:
-            return self._take_result()
+            # What a pull has brought counts once it is known what the push has sent in the end.
+            is_early = self.direction == "pull" and not self.volume.source_digest
+            return "" if is_early else self._take_result()
         if mover.is_held:
             return "" if self.migration.is_paused else HELD
         if mover.is_running:
@@ -124,16 +126,21 @@ class _Look:
         volume, result = self.volume, self.mover.result()
         if result is None:
             # Its pod is gone, and its last words with it. A transfer that is finished only answers once more.
-            name = manifests.job_name(self.direction, volume)
-            self.connection.delete(movers.JOBS, name, volume.namespace_of(self.direction))
+            self._ask_again()
             return "the mover's result was lost with its pod, and it is asked again."
+        run = str(result.get("run") or "")
+        if self.direction == "pull" and run and run < volume.source_run:
+            # The push was lost between its last word to the pull and its end, and began anew on data that goes on
+            # changing. The pull brings what it has restored to that state.
+            self._ask_again()
+            return "the push began anew after the pull had ended, which goes on with what changed since."
         digest = str(result.get("digest") or "")
         if not digest:
             _fail(volume, f"{self.direction}: the mover gave no digest, so nothing is proved.", self.notes)
             return ""
         size, files = int(result.get("bytes") or 0), int(result.get("files") or 0)
         if self.direction == "push":
-            volume.source_digest = digest
+            volume.source_run, volume.source_digest = run, digest
             volume.bytes_total = volume.bytes_pushed = size
             volume.files_total = files
             volume.bytes_sent = max(volume.bytes_sent, int(result.get("bytes_sent") or 0))
@@ -147,6 +154,10 @@ class _Look:
         self.notes.change(volume)
         self._take_warnings()
         return ""
+
+    def _ask_again(self) -> None:
+        name = manifests.job_name(self.direction, self.volume)
+        self.connection.delete(movers.JOBS, name, self.volume.namespace_of(self.direction))
 
     def _take_warnings(self) -> None:
         """The mover's warnings as events, a bounded number of them."""
