@@ -119,7 +119,7 @@ def test_an_account_that_may_only_read_lacks_rights_of_both_sides_and_the_remedy
     report = check(service_account(clusters, reading))
     found = {each.code: each for each in report.checks}
     assert found["permissions-source"].status == "warning"
-    assert "create, delete jobs.batch" in found["permissions-source"].remedy
+    assert "create, patch, delete jobs.batch" in found["permissions-source"].remedy
     assert "create, patch, delete persistentvolumeclaims" in found["permissions-destination"].remedy
     assert found["nodes"].status == "ok"
 

@@ -146,7 +146,7 @@ def test_an_account_that_lacks_permissions(clusters: Any, alice: Caller) -> None
         check = found[f"permissions-{side}"]
         assert check["status"] == "warning"
         assert f"lacks permissions to be the {side}" in check["message"]
-        assert "create, delete jobs.batch" in check["remedy"]
+        assert "create, patch, delete jobs.batch" in check["remedy"]
     listed = alice.get(f"/clusters/{row['id']}/namespaces/")
     assert listed.status_code >= 400
     assert listed.json()["detail"].startswith("Not allowed to list namespaces")

@@ -116,6 +116,7 @@ TABLE: dict[str, list[Ask]] = {
     "plan-object-yaml": [Ask(OPERATE, "planned-object")],
     "plan-suggestions": [Ask(VIEW, "plan"), Ask(OPERATE_POST, "plan", "post", (("dismiss", "all"),))],
     "plan-checks": [Ask(VIEW, "plan")],
+    "plan-check-rest": [Ask(VIEW_REDIRECT, "plan")],
     # The clusters cannot be asked here, so that there is nothing to send.
     "plan-export": [Ask(OPERATE_POST, "plan"), Ask(ADMINISTER_POST, "plan", "get", (("secrets", "1"),))],
     "plan-look-again": [Ask(OPERATE_POST, "plan", "post")],

@@ -264,7 +264,22 @@ def inside(connection: Connection, namespace: str) -> tuple[list[Object], list[s
             if not metadata.get("ownerReferences") and not metadata["name"].startswith(OWN_PREFIX):
                 others.append(obj)
     served = ((each.resource, connection.discovery().find(each.resource)) for each in found.skipped)
-    return others, sorted({name for name, resource in served if resource is not None and resource.namespaced})
+    hidden = {
+        name
+        for name, resource in served
+        if resource and resource.namespaced and _is_hidden(connection, name, namespace)
+    }
+    return others, sorted(hidden)
+
+
+def _is_hidden(connection: Connection, resource: str, namespace: str) -> bool:
+    """Whether objects of the kind cannot be seen, rather than gone together with their definition just now."""
+    try:
+        return any(True for _ in connection.list(resource, namespace))
+    except errors.NotFound:
+        return False
+    except errors.Forbidden:
+        return True
 
 
 def unseen(unread: list[str]) -> str:
